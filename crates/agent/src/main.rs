@@ -1,0 +1,3 @@
+//! wegweiser-agent: reports one device.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! wegweiser: what an operator types.
+
+fn main() {}

@@ -1,0 +1,34 @@
+//! What every part of Wegweiser agrees on: ids, subjects, messages, limits.
+//!
+//! Promises: no I/O, no panics; a value of one of these types is valid by construction.
+//! Every shape that agents of the first generation send is normalised here and nowhere else
+//! (see [`decode`]). Refuses: to believe a payload about who sent it; identity is the
+//! [`DeviceSubject`] that the broker stamped.
+
+mod command;
+mod dead_letter;
+mod decode;
+mod heartbeat;
+mod ids;
+pub mod limits;
+mod message_id;
+mod metric;
+mod monitoring;
+mod reject;
+mod response;
+mod subject;
+mod time;
+mod wire;
+
+pub use command::Command;
+pub use dead_letter::{DeadLetter, headers};
+pub use decode::{Event, decode};
+pub use heartbeat::{Heartbeat, HeartbeatBody, HeartbeatStatus, SentCounts};
+pub use ids::{CommandId, DeviceId, IdError, SessionId, TenantId};
+pub use message_id::{MessageId, MessageIdError, MessageKey};
+pub use metric::{MetricBody, MetricPoint, MetricType, MetricTypeError};
+pub use monitoring::MonitoringReport;
+pub use reject::Reject;
+pub use response::{CommandResponse, ResponseStatus};
+pub use subject::{DeviceSubject, Kind, SubjectError};
+pub use time::UnixMillis;

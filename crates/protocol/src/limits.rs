@@ -1,0 +1,26 @@
+//! Every bound of the contract, with its unit in its name.
+
+/// A metric point is a few short fields.
+pub const METRIC_PAYLOAD_MAX_BYTES: usize = 4 * 1024;
+/// A heartbeat carries a short summary.
+pub const HEARTBEAT_PAYLOAD_MAX_BYTES: usize = 64 * 1024;
+/// A monitoring report lists disks, networks and processes.
+pub const MONITORING_PAYLOAD_MAX_BYTES: usize = 512 * 1024;
+/// A response carries a command's output.
+pub const RESPONSE_PAYLOAD_MAX_BYTES: usize = 768 * 1024;
+
+/// Longest metric type, in bytes (`[a-z0-9_]` only).
+pub const METRIC_TYPE_MAX_BYTES: usize = 64;
+/// Longest message id of a sender, in bytes.
+pub const MESSAGE_ID_MAX_BYTES: usize = 128;
+/// Longest free text taken into a column (version, session, data type), in characters.
+pub const TEXT_FIELD_MAX_CHARS: usize = 128;
+/// Longest reason text of a dead letter, in characters.
+pub const REJECT_DETAIL_MAX_CHARS: usize = 512;
+
+/// A time stamp further ahead of the broker's clock than this is parked, in milliseconds (a day).
+pub const TIMESTAMP_AHEAD_MAX_MS: i64 = 24 * 60 * 60 * 1000;
+/// A time stamp before this is no time of a running device and is parked (2000-01-01).
+pub const TIMESTAMP_MIN_MS: i64 = 946_684_800_000;
+/// A number below this is taken for seconds: as milliseconds it would be before March 1973.
+pub const TIMESTAMP_SECONDS_BELOW: f64 = 100_000_000_000.0;

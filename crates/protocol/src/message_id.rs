@@ -1,0 +1,112 @@
+//! Message ids: what makes a message the same message when it comes again.
+//!
+//! A sender's own id (`Nats-Msg-Id`, or `message_id` of a first-generation envelope) where there
+//! is one, else the place in the stream. Agents of ours number their messages, so that a gap is a
+//! fact with a number: `{session}:{kind}:{counter}`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::limits::MESSAGE_ID_MAX_BYTES;
+use crate::{Kind, SessionId};
+
+/// An id that a sender gave its message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MessageId(Box<str>);
+
+/// A message id outside the rule.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("message id of {bytes} bytes: give 1 to {MESSAGE_ID_MAX_BYTES} visible ASCII characters")]
+pub struct MessageIdError {
+    bytes: usize,
+}
+
+impl MessageId {
+    /// The id of message number `counter` (from 1) of a kind within a session.
+    #[must_use]
+    pub fn numbered(session: SessionId, kind: &Kind, counter: u64) -> Self {
+        Self(format!("{session}:{}:{counter}", kind.name()).into_boxed_str())
+    }
+
+    /// Session and counter, where an agent of ours numbered the message.
+    #[must_use]
+    pub fn number(&self) -> Option<(SessionId, u64)> {
+        let mut parts = self.0.split(':');
+        let session = parts.next()?.parse().ok()?;
+        let _kind = parts.next()?;
+        let counter = parts.next()?.parse().ok()?;
+        parts.next().is_none().then_some((session, counter))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = MessageIdError;
+
+    fn from_str(text: &str) -> Result<Self, MessageIdError> {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if text.is_empty() || text.len() > MESSAGE_ID_MAX_BYTES || !visible {
+            return Err(MessageIdError { bytes: text.len() });
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The key under which a message has its effect once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKey {
+    /// The sender's id.
+    Sender(MessageId),
+    /// No id was given: stream and sequence.
+    Place {
+        /// Name of the stream.
+        stream: Box<str>,
+        /// Sequence in the stream.
+        sequence: u64,
+    },
+}
+
+impl fmt::Display for MessageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sender(id) => id.fmt(f),
+            // A blank cannot stand in a sender's id, so no sender can claim a place.
+            Self::Place { stream, sequence } => write!(f, "{stream} {sequence}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_numbered_id_tells_its_session_and_counter() {
+        let session = SessionId::start();
+        let id = MessageId::numbered(session, &Kind::Heartbeat, 7);
+        assert_eq!(id.number(), Some((session, 7)));
+        assert_eq!(id.as_str().parse::<MessageId>().unwrap(), id);
+        assert_eq!("abc".parse::<MessageId>().unwrap().number(), None);
+    }
+
+    #[test]
+    fn no_sender_can_claim_a_place_in_a_stream() {
+        assert!("RESPONSES 17".parse::<MessageId>().is_err());
+        let place = MessageKey::Place {
+            stream: "RESPONSES".into(),
+            sequence: 17,
+        };
+        assert_eq!(place.to_string(), "RESPONSES 17");
+    }
+}

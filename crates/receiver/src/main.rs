@@ -1,0 +1,3 @@
+//! wegweiser-receiver: fetch, decode, write, settle.
+
+fn main() {}

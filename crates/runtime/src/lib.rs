@@ -1,0 +1,1 @@
+//! Settings, telemetry, shutdown, retry and health: what every process needs. No domain.

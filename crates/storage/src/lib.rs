@@ -1,0 +1,1 @@
+//! The only crate that names redis and tokio-postgres: rings and records.

@@ -1,0 +1,3 @@
+//! wegweiser-web: the HTTP API.
+
+fn main() {}

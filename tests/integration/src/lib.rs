@@ -1,0 +1,1 @@
+//! Nothing here: the stories are a test target, see `main.rs`.
