@@ -108,9 +108,6 @@ mod tests {
         let metric = format!("tenant.{t}.demo.system.{d}.CPU!");
         let expected = format!("dead.METRICS.unknown_subject.{t}.{d}");
         assert_eq!(letter(metric.as_str()).parking_subject(), expected);
-        assert_eq!(
-            letter("foo").parking_subject(),
-            "dead.METRICS.unknown_subject.unknown.unknown"
-        );
+        assert_eq!(letter("foo").parking_subject(), "dead.METRICS.unknown_subject.unknown.unknown");
     }
 }

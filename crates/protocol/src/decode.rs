@@ -63,9 +63,7 @@ pub fn decode(
         Kind::Monitoring => Event::Monitoring(MonitoringReport::from_wire(subject, wire)?),
         Kind::Response => Event::Response(CommandResponse::from_wire(subject, wire)?),
         Kind::Command => {
-            return Err(Reject::UnknownSubject(
-                "a command is sent to a device, not by one".into(),
-            ));
+            return Err(Reject::UnknownSubject("a command is sent to a device, not by one".into()));
         }
     };
     Ok((event, message_id))
@@ -82,11 +80,7 @@ fn check_size(kind: &Kind, bytes: usize) -> Result<(), Reject> {
         return Ok(());
     }
     Err(Reject::Oversized(
-        format!(
-            "payload has {bytes} bytes; a {} may have {limit}",
-            kind.name()
-        )
-        .into(),
+        format!("payload has {bytes} bytes; a {} may have {limit}", kind.name()).into(),
     ))
 }
 
@@ -140,16 +134,11 @@ fn read_value(
         ));
     }
     let Some(value) = body.get("value") else {
-        return Err(Reject::SchemaViolation(
-            "field value is missing; give a number".into(),
-        ));
+        return Err(Reject::SchemaViolation("field value is missing; give a number".into()));
     };
-    value
-        .as_f64()
-        .filter(|number| number.is_finite())
-        .ok_or_else(|| {
-            Reject::SchemaViolation(format!("field value is {value}; give a finite number").into())
-        })
+    value.as_f64().filter(|number| number.is_finite()).ok_or_else(|| {
+        Reject::SchemaViolation(format!("field value is {value}; give a finite number").into())
+    })
 }
 
 #[cfg(test)]

@@ -9,9 +9,7 @@ const D: &str = "22222222-2222-4222-8222-222222222222";
 const NOW: UnixMillis = UnixMillis::new(1_790_000_000_000);
 
 fn metric() -> DeviceSubject {
-    format!("tenant.{T}.demo.system.{D}.cpu_percent")
-        .parse()
-        .unwrap()
+    format!("tenant.{T}.demo.system.{D}.cpu_percent").parse().unwrap()
 }
 
 fn subject(tail: &str) -> DeviceSubject {
@@ -26,9 +24,7 @@ fn point(payload: &str) -> MetricPoint {
 }
 
 fn code(subject: &DeviceSubject, payload: &str) -> &'static str {
-    decode(subject, payload.as_bytes(), NOW)
-        .expect_err(payload)
-        .code()
+    decode(subject, payload.as_bytes(), NOW).expect_err(payload).code()
 }
 
 #[test]
@@ -78,50 +74,20 @@ fn poison_is_named() {
         ("[1]".to_owned(), "schema_violation"),
         ("{}".to_owned(), "schema_violation"),
         (r#"{"value":"12"}"#.to_owned(), "schema_violation"),
-        (
-            r#"{"value":1,"timestamp_ms":"soon"}"#.to_owned(),
-            "schema_violation",
-        ),
-        (
-            r#"{"value":1,"timestamp_ms":-5}"#.to_owned(),
-            "timestamp_out_of_range",
-        ),
-        (
-            r#"{"value":1,"timestamp_ms":1890000000000}"#.to_owned(),
-            "timestamp_out_of_range",
-        ),
-        (
-            format!(r#"{{"value":1,"device_uuid":"{other}"}}"#),
-            "identity_mismatch",
-        ),
-        (
-            format!(r#"{{"value":1,"tenant_uuid":"{other}"}}"#),
-            "identity_mismatch",
-        ),
-        (
-            r#"{"value":1,"device_uuid":"me"}"#.to_owned(),
-            "identity_mismatch",
-        ),
-        (
-            r#"{"value":1,"metric_type":"uptime"}"#.to_owned(),
-            "identity_mismatch",
-        ),
-        (
-            r#"{"message_type":"m","payload":7}"#.to_owned(),
-            "schema_violation",
-        ),
+        (r#"{"value":1,"timestamp_ms":"soon"}"#.to_owned(), "schema_violation"),
+        (r#"{"value":1,"timestamp_ms":-5}"#.to_owned(), "timestamp_out_of_range"),
+        (r#"{"value":1,"timestamp_ms":1890000000000}"#.to_owned(), "timestamp_out_of_range"),
+        (format!(r#"{{"value":1,"device_uuid":"{other}"}}"#), "identity_mismatch"),
+        (format!(r#"{{"value":1,"tenant_uuid":"{other}"}}"#), "identity_mismatch"),
+        (r#"{"value":1,"device_uuid":"me"}"#.to_owned(), "identity_mismatch"),
+        (r#"{"value":1,"metric_type":"uptime"}"#.to_owned(), "identity_mismatch"),
+        (r#"{"message_type":"m","payload":7}"#.to_owned(), "schema_violation"),
         (" ".repeat(METRIC_PAYLOAD_MAX_BYTES + 1), "oversized"),
     ] {
         assert_eq!(code(&metric(), &payload), expected, "{}", payload.trim());
     }
-    assert_eq!(
-        code(&subject("response"), r#"{"result":{}}"#),
-        "schema_violation"
-    );
-    assert_eq!(
-        code(&subject("command"), r#"{"command":"ping"}"#),
-        "unknown_subject"
-    );
+    assert_eq!(code(&subject("response"), r#"{"result":{}}"#), "schema_violation");
+    assert_eq!(code(&subject("command"), r#"{"command":"ping"}"#), "unknown_subject");
 }
 
 #[test]
@@ -130,9 +96,7 @@ fn a_first_generation_heartbeat_keeps_all_it_says() {
         r#"{{"device_uuid":"{D}","tenant_uuid":"{T}","timestamp":1789999999000,"agent_version":"3.1","session_id":"s-9","status":{{"connected":true}},"system_info":{{"hostname":"web-1"}},"capabilities":{{"osquery":true}}}}"#
     );
     let (event, _) = decode(&subject("status.heartbeat"), payload.as_bytes(), NOW).unwrap();
-    let Event::Heartbeat(heartbeat) = event else {
-        panic!("{event:?}")
-    };
+    let Event::Heartbeat(heartbeat) = event else { panic!("{event:?}") };
     assert_eq!(heartbeat.agent_version.as_deref(), Some("3.1"));
     assert_eq!(heartbeat.session.as_deref(), Some("s-9"));
     assert_eq!(heartbeat.interval_ms, None);
@@ -148,9 +112,7 @@ fn a_response_is_understood_nested_and_flat() {
         r#"{"command_id":"c","result":{"result":1}}"#,
     ] {
         let (event, _) = decode(&subject("response"), payload.as_bytes(), NOW).unwrap();
-        let Event::Response(response) = event else {
-            panic!("{event:?}")
-        };
+        let Event::Response(response) = event else { panic!("{event:?}") };
         assert_eq!(&*response.command_id, "c", "{payload}");
         assert_eq!(response.status, ResponseStatus::Success, "{payload}");
     }

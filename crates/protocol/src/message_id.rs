@@ -103,10 +103,7 @@ mod tests {
     #[test]
     fn no_sender_can_claim_a_place_in_a_stream() {
         assert!("RESPONSES 17".parse::<MessageId>().is_err());
-        let place = MessageKey::Place {
-            stream: "RESPONSES".into(),
-            sequence: 17,
-        };
+        let place = MessageKey::Place { stream: "RESPONSES".into(), sequence: 17 };
         assert_eq!(place.to_string(), "RESPONSES 17");
     }
 }

@@ -83,10 +83,7 @@ mod tests {
     #[test]
     fn codes_are_subject_tokens_and_details_one_bounded_line() {
         for code in Reject::CODES {
-            assert!(
-                code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
-                "{code}"
-            );
+            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{code}");
         }
         let reject = Reject::MalformedJson(format!("a\nb{}", "x".repeat(9_999)).into());
         assert!(reject.detail().starts_with("a b"));

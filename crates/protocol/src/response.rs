@@ -64,10 +64,7 @@ type Object = Map<String, Value>;
 
 fn command_id(body: &Object, nested: Option<&Object>) -> Result<Box<str>, Reject> {
     let outer = wire::text(body, "command_id")?;
-    let inner = nested
-        .map(|result| wire::text(result, "command_id"))
-        .transpose()?
-        .flatten();
+    let inner = nested.map(|result| wire::text(result, "command_id")).transpose()?.flatten();
     match (outer, inner) {
         (Some(outer), Some(inner)) if outer != inner => Err(Reject::SchemaViolation(
             format!("field command_id is {outer:?} but result.command_id is {inner:?}").into(),
@@ -80,9 +77,7 @@ fn command_id(body: &Object, nested: Option<&Object>) -> Result<Box<str>, Reject
 }
 
 fn status(body: &Object, nested: Option<&Object>) -> Result<ResponseStatus, Reject> {
-    let value = nested
-        .and_then(|result| result.get("status"))
-        .or_else(|| body.get("status"));
+    let value = nested.and_then(|result| result.get("status")).or_else(|| body.get("status"));
     match value {
         Some(Value::String(word)) if word == "success" => Ok(ResponseStatus::Success),
         Some(Value::String(word)) if word == "error" => Ok(ResponseStatus::Error),

@@ -58,11 +58,7 @@ impl DeviceSubject {
     /// The subject of `kind` for one device.
     #[must_use]
     pub const fn new(tenant: TenantId, device: DeviceId, kind: Kind) -> Self {
-        Self {
-            tenant,
-            device,
-            kind,
-        }
+        Self { tenant, device, kind }
     }
 
     /// Whose it is.
@@ -121,23 +117,17 @@ impl FromStr for DeviceSubject {
             return Err(unknown());
         }
         let tenant = tokens.next().unwrap_or_default();
-        let tenant: TenantId = tenant
-            .parse()
-            .map_err(|e: crate::IdError| fail(e.to_string()))?;
+        let tenant: TenantId = tenant.parse().map_err(|e: crate::IdError| fail(e.to_string()))?;
         let family = tokens.next();
         if family == Some("demo") && tokens.next() != Some("system") {
             return Err(unknown());
         }
         let device = tokens.next().unwrap_or_default();
-        let device: DeviceId = device
-            .parse()
-            .map_err(|e: crate::IdError| fail(e.to_string()))?;
+        let device: DeviceId = device.parse().map_err(|e: crate::IdError| fail(e.to_string()))?;
         let rest = (family, tokens.next(), tokens.next(), tokens.next());
         let kind = match rest {
             (Some("demo"), Some(metric), None, None) => Kind::Metric(
-                metric
-                    .parse()
-                    .map_err(|e: crate::MetricTypeError| fail(e.to_string()))?,
+                metric.parse().map_err(|e: crate::MetricTypeError| fail(e.to_string()))?,
             ),
             // Agents of the first generation leave out either half of `status.heartbeat`.
             (Some("device"), Some("status"), Some("heartbeat") | None, None)
@@ -147,11 +137,7 @@ impl FromStr for DeviceSubject {
             (Some("device"), Some("command"), None, None) => Kind::Command,
             _ => return Err(unknown()),
         };
-        Ok(Self {
-            tenant,
-            device,
-            kind,
-        })
+        Ok(Self { tenant, device, kind })
     }
 }
 
@@ -188,18 +174,9 @@ mod tests {
     #[test]
     fn anything_else_is_refused_with_the_reason() {
         for (subject, reason) in [
-            (
-                format!("tenant.{T}.device.{D}.status.other"),
-                "none of the contract's",
-            ),
-            (
-                format!("tenant.{T}.device.{D}.response.more"),
-                "none of the contract's",
-            ),
-            (
-                format!("tenant.nobody.device.{D}.response"),
-                "tenant \"nobody\" is not a UUID",
-            ),
+            (format!("tenant.{T}.device.{D}.status.other"), "none of the contract's"),
+            (format!("tenant.{T}.device.{D}.response.more"), "none of the contract's"),
+            (format!("tenant.nobody.device.{D}.response"), "tenant \"nobody\" is not a UUID"),
             (format!("tenant.{T}.demo.system.{D}.CPU"), "[a-z0-9_]"),
             (String::new(), "none of the contract's"),
         ] {
@@ -210,12 +187,7 @@ mod tests {
 
     #[test]
     fn a_device_publishes_metrics_without_its_tenant() {
-        let subject: DeviceSubject = format!("tenant.{T}.demo.system.{D}.uptime")
-            .parse()
-            .unwrap();
-        assert_eq!(
-            subject.as_published_by_device(),
-            format!("demo.system.{D}.uptime")
-        );
+        let subject: DeviceSubject = format!("tenant.{T}.demo.system.{D}.uptime").parse().unwrap();
+        assert_eq!(subject.as_published_by_device(), format!("demo.system.{D}.uptime"));
     }
 }

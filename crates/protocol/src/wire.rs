@@ -42,16 +42,8 @@ pub(crate) fn normalise(
         Some(stamp) => read_stamp(stamp, received)?,
         None => received,
     };
-    let message_id = envelope
-        .as_ref()
-        .map(envelope_message_id)
-        .transpose()?
-        .flatten();
-    Ok(Normalised {
-        body,
-        at,
-        message_id,
-    })
+    let message_id = envelope.as_ref().map(envelope_message_id).transpose()?.flatten();
+    Ok(Normalised { body, at, message_id })
 }
 
 /// Splits `{message_type, payload: {…}, …}` into its payload and itself.
@@ -61,9 +53,9 @@ fn open_envelope(mut outer: Object) -> Result<(Object, Option<Object>), Reject> 
     }
     match outer.remove("payload") {
         Some(Value::Object(inner)) => Ok((inner, Some(outer))),
-        _ => Err(Reject::SchemaViolation(
-            "field payload of an envelope is not a JSON object".into(),
-        )),
+        _ => {
+            Err(Reject::SchemaViolation("field payload of an envelope is not a JSON object".into()))
+        }
     }
 }
 
@@ -73,25 +65,19 @@ fn envelope_message_id(envelope: &Object) -> Result<Option<MessageId>, Reject> {
     };
     match id.parse() {
         Ok(id) => Ok(Some(id)),
-        Err(error) => Err(Reject::SchemaViolation(
-            format!("field message_id: {error}").into(),
-        )),
+        Err(error) => Err(Reject::SchemaViolation(format!("field message_id: {error}").into())),
     }
 }
 
 /// A payload may leave its identity out; it may not contradict the subject.
 fn check_identity(subject: &DeviceSubject, body: &Object) -> Result<(), Reject> {
-    let pairs = [
-        ("device_uuid", subject.device().as_uuid()),
-        ("tenant_uuid", subject.tenant().as_uuid()),
-    ];
+    let pairs =
+        [("device_uuid", subject.device().as_uuid()), ("tenant_uuid", subject.tenant().as_uuid())];
     for (field, expected) in pairs {
         let Some(value) = body.get(field).filter(|value| !value.is_null()) else {
             continue;
         };
-        let named = value
-            .as_str()
-            .and_then(|text| uuid::Uuid::try_parse(text).ok());
+        let named = value.as_str().and_then(|text| uuid::Uuid::try_parse(text).ok());
         if named != Some(expected) {
             return Err(Reject::IdentityMismatch(
                 format!("field {field} is {value} but the broker stamped {expected}").into(),
@@ -123,11 +109,8 @@ fn read_stamp(stamp: &Value, received: UnixMillis) -> Result<UnixMillis, Reject>
 
 /// A time stamp in milliseconds or, below 1e11, in seconds; checked against the broker's clock.
 pub(crate) fn check_time(number: f64, received: UnixMillis) -> Result<UnixMillis, Reject> {
-    let milliseconds = if number.abs() < TIMESTAMP_SECONDS_BELOW {
-        number * 1000.0
-    } else {
-        number
-    };
+    let milliseconds =
+        if number.abs() < TIMESTAMP_SECONDS_BELOW { number * 1000.0 } else { number };
     // Saturates, and both ends are out of range below.
     #[expect(clippy::cast_possible_truncation, reason = "f64 to i64 saturates")]
     let at = UnixMillis::new(milliseconds.round() as i64);
@@ -155,9 +138,7 @@ pub(crate) fn text(body: &Object, field: &str) -> Result<Option<Box<str>>, Rejec
         Some(Value::String(text)) => text.as_str().into(),
         Some(Value::Number(number)) => number.to_string().into_boxed_str(),
         Some(_) => {
-            return Err(Reject::SchemaViolation(
-                format!("field {field} is not a text").into(),
-            ));
+            return Err(Reject::SchemaViolation(format!("field {field} is not a text").into()));
         }
     };
     if text.chars().count() > TEXT_FIELD_MAX_CHARS {

@@ -1,1 +1,14 @@
-//! Settings, telemetry, shutdown, retry and health: what every process needs. No domain.
+//! What every process needs and no process should write twice. No domain in here.
+//!
+//! [`settings`] reads the environment and reports every mistake at once; [`telemetry`] sets up
+//! logs and traces; [`shutdown`] turns signals into one token; [`retry`] paces what is tried
+//! again; [`health`] answers `/healthz` and `/readyz`.
+
+pub mod health;
+pub mod retry;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+
+/// Exit code for a wrong configuration (`EX_USAGE` of sysexits).
+pub const EXIT_USAGE: u8 = 64;

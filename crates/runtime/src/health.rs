@@ -1,0 +1,98 @@
+//! `/healthz` (the process is alive) and `/readyz` (each dependency, with its reason).
+//!
+//! A part reports its own state with [`Part::up`] and [`Part::down`]; ready means that every
+//! part is up and that the process is not draining.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+
+use crate::shutdown::CancellationToken;
+
+/// State of every part of this process.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    parts: Arc<Mutex<BTreeMap<&'static str, String>>>,
+}
+
+/// The state of a part that works.
+const UP: &str = "up";
+
+impl Health {
+    /// Adds a part, which is down until it says otherwise.
+    #[must_use]
+    pub fn part(&self, name: &'static str) -> Part {
+        self.lock().insert(name, "starting".to_owned());
+        Part { health: self.clone(), name }
+    }
+
+    /// Whether every part is up.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.lock().values().all(|state| state == UP)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One dependency or task of this process.
+#[derive(Clone, Debug)]
+pub struct Part {
+    health: Health,
+    name: &'static str,
+}
+
+impl Part {
+    /// It works. Logs when that is news.
+    pub fn up(&self) {
+        if self.set(UP) {
+            tracing::info!(part = self.name, "up");
+        }
+    }
+
+    /// It does not, and why. Logs when that is news.
+    pub fn down(&self, reason: &str) {
+        if self.set(reason) {
+            tracing::warn!(part = self.name, reason, "down");
+        }
+    }
+
+    fn set(&self, state: &str) -> bool {
+        let previous = self.health.lock().insert(self.name, state.to_owned());
+        previous.as_deref() != Some(state)
+    }
+}
+
+/// The two routes, for a service that has a router of its own.
+pub fn routes(health: Health) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .with_state(health)
+}
+
+async fn ready(State(health): State<Health>) -> (StatusCode, Json<BTreeMap<&'static str, String>>) {
+    let status = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health.lock().clone()))
+}
+
+/// Serves the two routes until `stop`.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn serve(
+    listen: SocketAddr,
+    health: Health,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind(listen).await?;
+    tracing::info!(address = %listener.local_addr()?, "health listening");
+    axum::serve(listener, routes(health)).with_graceful_shutdown(stop.cancelled_owned()).await
+}

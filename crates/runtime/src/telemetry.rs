@@ -1,0 +1,99 @@
+//! Logs to standard error, human or JSON; traces over OTLP where the standard variables ask.
+//!
+//! Promises: without `OTEL_EXPORTER_OTLP_ENDPOINT` nothing is built and nothing is sent.
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::settings::{Reader, Setting};
+
+/// What is logged.
+pub const LOG: Setting = Setting {
+    name: "WEGWEISER_LOG",
+    default: Some("info"),
+    unit: "a filter such as info or receiver=debug,info",
+    help: "What is logged to standard error.",
+};
+/// How it is logged.
+pub const LOG_FORMAT: Setting = Setting {
+    name: "WEGWEISER_LOG_FORMAT",
+    default: Some("human"),
+    unit: "human or json",
+    help: "Form of a log line.",
+};
+/// Where traces go.
+pub const OTLP_ENDPOINT: Setting = Setting {
+    name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    default: None,
+    unit: "a URL such as http://localhost:4318",
+    help: "Collector that takes traces over OTLP/HTTP; absent: no traces. The other standard OTEL_* variables hold too.",
+};
+/// Every setting of this module.
+pub const SETTINGS: &[Setting] = &[LOG, LOG_FORMAT, OTLP_ENDPOINT];
+
+/// How to log and trace.
+#[derive(Debug)]
+pub struct TelemetrySettings {
+    filter: String,
+    json: bool,
+    traces: bool,
+}
+
+impl TelemetrySettings {
+    /// Reads [`SETTINGS`].
+    pub fn read(reader: &mut Reader) -> Self {
+        let filter = reader.text(&LOG);
+        if let Err(error) = EnvFilter::try_new(&filter) {
+            reader.mistake(&LOG, format!("is {filter:?}: {error}; give {}", LOG.unit));
+        }
+        Self {
+            filter,
+            json: reader.one_of(&LOG_FORMAT, &["human", "json"]) == "json",
+            traces: reader.optional(&OTLP_ENDPOINT).is_some(),
+        }
+    }
+}
+
+/// Flushes what is still to be sent when dropped.
+#[derive(Debug)]
+pub struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(provider) = self.traces.take() {
+            // The process ends; there is nobody left to tell.
+            let _ = provider.shutdown();
+        }
+    }
+}
+
+/// Starts logging and, where asked for, tracing. Call once.
+///
+/// # Errors
+/// Logging was started before, or the OTLP exporter cannot be built.
+pub fn start(service: &'static str, settings: &TelemetrySettings) -> anyhow::Result<Telemetry> {
+    let filter = EnvFilter::try_new(&settings.filter)?;
+    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let format =
+        if settings.json { format.json().flatten_event(true).boxed() } else { format.boxed() };
+    let traces = if settings.traces { Some(tracer(service)?) } else { None };
+    let spans = traces
+        .as_ref()
+        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
+    tracing_subscriber::registry().with(filter).with(format).with(spans).try_init()?;
+    Ok(Telemetry { traces })
+}
+
+fn tracer(service: &'static str) -> anyhow::Result<SdkTracerProvider> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
+    let resource = Resource::builder().with_service_name(service).build();
+    let provider =
+        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    Ok(provider)
+}
