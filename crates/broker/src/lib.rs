@@ -1,3 +1,17 @@
-//! The only crate that names async-nats: streams as code, accounts, publishing, pulling, settling.
+//! The broker, and the only crate that names async-nats.
+//!
+//! Connection, publishing, pulling and deliveries for the pipeline; streams and accounts as code
+//! for the operator. Refuses: to acknowledge anything by itself.
 
+mod connection;
+mod delivery;
 pub mod plan;
+mod publish;
+mod pull;
+mod settings;
+
+pub use connection::{Broker, BrokerGone, ConnectError};
+pub use delivery::Delivery;
+pub use publish::{PublishError, Ticket};
+pub use pull::Pull;
+pub use settings::{BrokerSettings, SETTINGS};

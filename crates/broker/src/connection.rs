@@ -1,0 +1,246 @@
+//! One connection to the broker: verified, named, never given up.
+//!
+//! Promises: after the first success it reconnects for ever with full jitter, and
+//! [`Broker::connections`] tells who waits that it did. Refuses: a credentials file that others
+//! can read, and a tenant's user without its own inbox.
+
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use runtime::retry::reconnect_delay;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::watch;
+
+use crate::BrokerSettings;
+
+/// Shortest span over which reconnections are spread.
+const RECONNECT_FIRST: Duration = Duration::from_millis(250);
+/// Longest span over which reconnections are spread.
+const RECONNECT_LONGEST: Duration = Duration::from_secs(30);
+/// How long the server may take to answer a connection attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Interval of pings; two unanswered ones end a half-open connection.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Messages that one subscription may hold; far above any pull, or deliveries would be lost.
+const SUBSCRIPTION_CAPACITY_MESSAGES: usize = 65_536;
+/// Publishes that may be without their ack at one time.
+const ACKS_IN_FLIGHT: usize = 1_024;
+/// How long a stream may take to confirm a publish.
+const PUBLISH_ACK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The broker cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL is none.
+    #[error("NATS_URL {url:?} is no broker address; give one such as tls://host:4222")]
+    Url {
+        /// The part that is wrong.
+        url: String,
+    },
+    /// The credentials file cannot be used.
+    #[error("credentials file {path}: {problem}")]
+    Creds {
+        /// The file.
+        path: String,
+        /// What is wrong, with the remedy.
+        problem: String,
+    },
+    /// The server did not accept the connection.
+    #[error("broker {url} did not accept the connection: {reason}")]
+    Refused {
+        /// Where.
+        url: String,
+        /// Why, as the client library tells it.
+        reason: String,
+    },
+}
+
+/// A connection to the broker; cheap to clone.
+#[derive(Clone)]
+pub struct Broker {
+    client: Client,
+    jetstream: jetstream::Context,
+    state: State,
+}
+
+#[derive(Clone)]
+struct State {
+    connections: watch::Receiver<u64>,
+    permission_violations: Arc<AtomicU64>,
+    last_error: Arc<Mutex<Option<String>>>,
+}
+
+impl Broker {
+    /// Connects once; from then on the connection heals itself.
+    ///
+    /// # Errors
+    /// The settings are wrong, or the server did not accept the connection.
+    pub async fn connect(settings: &BrokerSettings) -> Result<Self, ConnectError> {
+        let addresses = addresses(&settings.url)?;
+        let (connected, connections) = watch::channel(0_u64);
+        let state = State {
+            connections,
+            permission_violations: Arc::default(),
+            last_error: Arc::default(),
+        };
+        let options = options(settings)?.event_callback(on_event(connected, state.clone()));
+        let client = options.connect(addresses).await.map_err(|error| ConnectError::Refused {
+            url: settings.url.clone(),
+            reason: error.to_string(),
+        })?;
+        let jetstream = jetstream::ContextBuilder::new()
+            .timeout(PUBLISH_ACK_TIMEOUT)
+            .ack_timeout(PUBLISH_ACK_TIMEOUT)
+            .max_ack_inflight(ACKS_IN_FLIGHT)
+            .build(client.clone());
+        Ok(Self { client, jetstream, state })
+    }
+
+    /// Counts the connections made so far; changes at every reconnection.
+    #[must_use]
+    pub fn connections(&self) -> watch::Receiver<u64> {
+        self.state.connections.clone()
+    }
+
+    /// Whether the connection stands now, as far as the client knows.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// How often the server refused a subject to us.
+    #[must_use]
+    pub fn permission_violations(&self) -> u64 {
+        self.state.permission_violations.load(Ordering::Relaxed)
+    }
+
+    /// The newest error of the connection, for a status page.
+    #[must_use]
+    pub fn last_error(&self) -> Option<String> {
+        self.state.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Version of the server.
+    #[must_use]
+    pub fn server_version(&self) -> String {
+        self.client.server_info().version
+    }
+
+    /// Waits until everything published so far has reached the server.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub async fn flush(&self) -> Result<(), BrokerGone> {
+        self.client.flush().await.map_err(|error| BrokerGone(error.to_string()))
+    }
+
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) const fn jetstream(&self) -> &jetstream::Context {
+        &self.jetstream
+    }
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").field("connected", &self.is_connected()).finish_non_exhaustive()
+    }
+}
+
+/// The broker does not answer now; the same call may work later.
+#[derive(Debug, thiserror::Error)]
+#[error("broker does not answer: {0}")]
+pub struct BrokerGone(pub(crate) String);
+
+fn addresses(url: &str) -> Result<Vec<ServerAddr>, ConnectError> {
+    let parse = |part: &str| {
+        part.trim().parse::<ServerAddr>().map_err(|_| ConnectError::Url { url: part.to_owned() })
+    };
+    url.split(',').map(parse).collect()
+}
+
+fn options(settings: &BrokerSettings) -> Result<ConnectOptions, ConnectError> {
+    let mut options = ConnectOptions::new()
+        .name(&settings.name)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .ping_interval(PING_INTERVAL)
+        .subscription_capacity(SUBSCRIPTION_CAPACITY_MESSAGES)
+        .max_reconnects(None)
+        .reconnect_delay_callback(|attempt| {
+            reconnect_delay(attempt, RECONNECT_FIRST, RECONNECT_LONGEST)
+        });
+    if let Some(prefix) = &settings.inbox_prefix {
+        options = options.custom_inbox_prefix(prefix);
+    }
+    if let Some(ca) = &settings.ca {
+        options = options.add_root_certificates(ca.clone());
+    }
+    let Some(path) = &settings.creds else {
+        return Ok(options);
+    };
+    let creds = read_private_file(path)
+        .map_err(|problem| ConnectError::Creds { path: path.display().to_string(), problem })?;
+    options.credentials(creds.expose_secret()).map_err(|_| ConnectError::Creds {
+        path: path.display().to_string(),
+        // The library's text may repeat what it could not parse.
+        problem: "is no credentials file; it needs a JWT block and a seed block".to_owned(),
+    })
+}
+
+/// Reads a secret; refuses one that others can read too.
+fn read_private_file(path: &Path) -> Result<SecretString, String> {
+    let mut file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mode = file.metadata().map_err(|error| error.to_string())?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(format!("has mode {mode:04o}; run chmod 600 on it"));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    Ok(SecretString::from(text))
+}
+
+type EventFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+/// Logs what happens to the connection and counts what an operator is asked about.
+fn on_event(
+    connected: watch::Sender<u64>,
+    state: State,
+) -> impl Fn(Event) -> EventFuture + Send + Sync + 'static {
+    move |event| {
+        match &event {
+            Event::Connected => {
+                connected.send_modify(|count| *count += 1);
+                tracing::info!(connections = *connected.borrow(), "connected to the broker");
+            }
+            Event::Disconnected => tracing::warn!("connection to the broker lost"),
+            Event::ServerError(error) => {
+                let text = error.to_string();
+                if text.to_lowercase().contains("permissions violation") {
+                    state.permission_violations.fetch_add(1, Ordering::Relaxed);
+                }
+                tracing::warn!(error = text, "the broker refused something");
+                *state.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+            }
+            Event::ClientError(error) => {
+                let text = error.to_string();
+                tracing::warn!(error = text, "connection attempt failed");
+                *state.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+            }
+            Event::SlowConsumer(subscription) => {
+                tracing::error!(subscription, "deliveries were dropped in this process");
+            }
+            Event::LameDuckMode | Event::Draining | Event::Closed => {
+                tracing::info!(%event, "connection state");
+            }
+        }
+        Box::pin(std::future::ready(()))
+    }
+}

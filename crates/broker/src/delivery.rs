@@ -1,0 +1,178 @@
+//! One delivery of one message, and the acknowledgements that it can be given.
+//!
+//! Promises: what is read here was stamped by the broker. The four acknowledging methods are
+//! disallowed by clippy outside the receiver's `settle` and `hold`.
+
+use async_nats::{Client, Message};
+use bytes::Bytes;
+use protocol::{DeviceSubject, MessageId, MessageKey, SubjectError, UnixMillis};
+
+use crate::BrokerGone;
+
+const NANOSECONDS_A_MILLISECOND: i128 = 1_000_000;
+
+/// A message as delivered to us, not yet acknowledged.
+#[derive(Debug)]
+pub struct Delivery {
+    client: Client,
+    message: Message,
+    reply: async_nats::Subject,
+    stream: Box<str>,
+    sequence: u64,
+    attempt: u64,
+    published: UnixMillis,
+}
+
+impl Delivery {
+    /// `None`: not delivered by a consumer, so there is nothing to acknowledge.
+    pub(crate) fn new(client: &Client, message: Message) -> Option<Self> {
+        let reply = message.reply.clone()?;
+        let info = AckSubject::parse(&reply)?;
+        let published = i64::try_from(info.published_ns / NANOSECONDS_A_MILLISECOND).ok()?;
+        Some(Self {
+            client: client.clone(),
+            stream: info.stream.into(),
+            sequence: info.sequence,
+            attempt: info.attempt,
+            published: UnixMillis::new(published),
+            reply,
+            message,
+        })
+    }
+
+    /// The subject as the broker stamped it.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.message.subject
+    }
+
+    /// Tenant, device and kind as the broker stamped them.
+    ///
+    /// # Errors
+    /// The subject is none of the contract's.
+    pub fn device_subject(&self) -> Result<DeviceSubject, SubjectError> {
+        self.message.subject.parse()
+    }
+
+    /// The payload, byte for byte.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        &self.message.payload
+    }
+
+    /// The stream that holds it.
+    #[must_use]
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// Its sequence in the stream.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Which delivery this is, from 1.
+    #[must_use]
+    pub const fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
+    /// When the broker took the message, by the broker's clock.
+    #[must_use]
+    pub const fn published(&self) -> UnixMillis {
+        self.published
+    }
+
+    /// The sender's `Nats-Msg-Id`, where it gave one within the rule.
+    #[must_use]
+    pub fn message_id(&self) -> Option<MessageId> {
+        let headers = self.message.headers.as_ref()?;
+        headers.get(async_nats::header::NATS_MESSAGE_ID)?.as_str().parse().ok()
+    }
+
+    /// The key under which it has its effect once; `enveloped` is the id inside its payload.
+    #[must_use]
+    pub fn key(&self, enveloped: Option<MessageId>) -> MessageKey {
+        match self.message_id().or(enveloped) {
+            Some(id) => MessageKey::Sender(id),
+            None => MessageKey::Place { stream: self.stream.clone(), sequence: self.sequence },
+        }
+    }
+
+    /// Its effect is durable: never deliver it again.
+    ///
+    /// # Errors
+    /// The connection is closed; the message will come again.
+    pub async fn ack(&self) -> Result<(), BrokerGone> {
+        self.answer("+ACK").await
+    }
+
+    /// It is parked: never deliver it again.
+    ///
+    /// # Errors
+    /// The connection is closed; the message will come again.
+    pub async fn terminate(&self) -> Result<(), BrokerGone> {
+        self.answer("+TERM").await
+    }
+
+    /// It is still being worked on: start its `ack_wait` again.
+    ///
+    /// # Errors
+    /// The connection is closed; the message will come again.
+    pub async fn progress(&self) -> Result<(), BrokerGone> {
+        self.answer("+WPI").await
+    }
+
+    async fn answer(&self, kind: &'static str) -> Result<(), BrokerGone> {
+        self.client
+            .publish(self.reply.clone(), Bytes::from_static(kind.as_bytes()))
+            .await
+            .map_err(|error| BrokerGone(error.to_string()))
+    }
+}
+
+/// What the reply subject of a delivery tells (NATS ADR-15, with or without domain and account).
+struct AckSubject<'a> {
+    stream: &'a str,
+    attempt: u64,
+    sequence: u64,
+    published_ns: i128,
+}
+
+impl<'a> AckSubject<'a> {
+    fn parse(reply: &'a str) -> Option<Self> {
+        const SHORT_TOKENS: usize = 9;
+        let mut tokens = reply.strip_prefix("$JS.ACK.")?.split('.');
+        if reply.bytes().filter(|byte| *byte == b'.').count() >= SHORT_TOKENS {
+            let _domain = tokens.next()?;
+            let _account = tokens.next()?;
+        }
+        let stream = tokens.next()?;
+        let _consumer = tokens.next()?;
+        let attempt = tokens.next()?.parse().ok()?;
+        let sequence = tokens.next()?.parse().ok()?;
+        let _consumer_sequence = tokens.next()?;
+        let published_ns = tokens.next()?.parse().ok()?;
+        Some(Self { stream, attempt, sequence, published_ns })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_an_ack_subject_tell_the_same() {
+        for reply in [
+            "$JS.ACK.METRICS.rings.3.100.7.1790230470084404000.42",
+            "$JS.ACK.hub.HASH.METRICS.rings.3.100.7.1790230470084404000.42",
+            "$JS.ACK.hub.HASH.METRICS.rings.3.100.7.1790230470084404000.42.token",
+        ] {
+            let info = AckSubject::parse(reply).unwrap();
+            assert_eq!((info.stream, info.attempt, info.sequence), ("METRICS", 3, 100), "{reply}");
+            assert_eq!(info.published_ns, 1_790_230_470_084_404_000, "{reply}");
+        }
+        assert!(AckSubject::parse("_INBOX.x").is_none());
+    }
+}

@@ -1,0 +1,209 @@
+//! Pulling from a durable consumer: one request at a time, and no delivery lost on the way.
+//!
+//! The library's own streams give up on a request by the client's clock, with messages still in
+//! their buffer, and fetch ahead of what can be kept alive. Here a request ends when the *server*
+//! says so; until then everything it sends is taken. After a reconnection, or when the server
+//! stays silent past the request's life, a new request is made, so that no consumer stalls.
+//!
+//! Promises: at most `batch` deliveries are ever held unseen by the caller.
+
+use std::time::Duration;
+
+use async_nats::{StatusCode, Subscriber};
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::{Broker, BrokerGone, Delivery};
+
+/// How long one request waits at the server for messages. Also bounds how long a quiet
+/// receiver takes to stop.
+const REQUEST_LIFE: Duration = Duration::from_secs(2);
+/// Silence after the request's life before it is taken for lost.
+const REQUEST_LOST_AFTER: Duration = Duration::from_secs(2);
+
+/// A durable consumer from which deliveries are pulled.
+pub struct Pull {
+    broker: Broker,
+    subscriber: Subscriber,
+    connections: watch::Receiver<u64>,
+    request_subject: String,
+    request: Bytes,
+    inbox: String,
+    batch: usize,
+    /// Messages that the request under way may still bring.
+    outstanding: usize,
+    requested: Instant,
+    closing: bool,
+}
+
+/// What the server said instead of a message.
+enum Status {
+    Deliver,
+    Ignore,
+    RequestEnded,
+    NobodyThere(String),
+}
+
+impl Pull {
+    /// Pulls from consumer `consumer` of stream `stream`, `batch` messages a request.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub async fn open(
+        broker: &Broker,
+        stream: &str,
+        consumer: &str,
+        batch: usize,
+    ) -> Result<Self, BrokerGone> {
+        let inbox = broker.client().new_inbox();
+        let subscriber = broker
+            .client()
+            .subscribe(inbox.clone())
+            .await
+            .map_err(|error| BrokerGone(error.to_string()))?;
+        let expires_ns = REQUEST_LIFE.as_nanos();
+        Ok(Self {
+            broker: broker.clone(),
+            subscriber,
+            connections: broker.connections(),
+            request_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
+            request: Bytes::from(format!(r#"{{"batch":{batch},"expires":{expires_ns}}}"#)),
+            inbox,
+            batch,
+            outstanding: 0,
+            requested: Instant::now(),
+            closing: false,
+        })
+    }
+
+    /// Waits for deliveries and returns all that are there, at least one and at most `batch`;
+    /// `Ok(None)` once [`Pull::close`] was called and the last request has ended.
+    ///
+    /// # Errors
+    /// The consumer is missing or the connection closed; call again after a pause. Deliveries are
+    /// not lost by an error, nor by dropping the future.
+    pub async fn next(&mut self) -> Result<Option<Vec<Delivery>>, BrokerGone> {
+        let mut deliveries = Vec::new();
+        while deliveries.is_empty() {
+            if self.outstanding == 0 {
+                if self.closing {
+                    return Ok(None);
+                }
+                self.send_request().await?;
+            }
+            deliveries.extend(self.receive().await?);
+        }
+        while deliveries.len() < self.batch && self.outstanding > 0 {
+            let Some(Some(message)) = self.subscriber.next().now_or_never() else { break };
+            // An error ends the request; the next one meets it again, and these are not lost.
+            let Ok(delivery) = self.take(message) else { break };
+            deliveries.extend(delivery);
+        }
+        Ok(Some(deliveries))
+    }
+
+    /// Takes what the request under way still brings, without making another; never returns
+    /// once that has ended. For use beside work that takes long. Safe to cancel.
+    pub async fn absorb(&mut self, into: &mut Vec<Delivery>) {
+        while self.outstanding > 0 {
+            // An error ends the request; `next` meets it again.
+            if let Ok(delivery) = self.receive().await {
+                into.extend(delivery);
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Makes no more requests.
+    pub const fn close(&mut self) {
+        self.closing = true;
+    }
+
+    async fn send_request(&mut self) -> Result<(), BrokerGone> {
+        self.connections.mark_unchanged();
+        self.broker
+            .client()
+            .publish_with_reply(
+                self.request_subject.clone(),
+                self.inbox.clone(),
+                self.request.clone(),
+            )
+            .await
+            .map_err(|error| BrokerGone(error.to_string()))?;
+        self.outstanding = self.batch;
+        self.requested = Instant::now();
+        Ok(())
+    }
+
+    /// The next delivery, or `None` where the request ended.
+    async fn receive(&mut self) -> Result<Option<Delivery>, BrokerGone> {
+        let lost_at = self.requested + REQUEST_LIFE + REQUEST_LOST_AFTER;
+        tokio::select! {
+            // What has arrived is taken before a request is given up.
+            biased;
+            message = self.subscriber.next() => match message {
+                Some(message) => self.take(message),
+                None => Err(BrokerGone("the subscription is closed".to_owned())),
+            },
+            _ = self.connections.changed() => {
+                tracing::info!(consumer = self.request_subject, "connection made again, pulling anew");
+                self.outstanding = 0;
+                Ok(None)
+            }
+            () = tokio::time::sleep_until(lost_at) => {
+                if self.broker.is_connected() {
+                    tracing::warn!(consumer = self.request_subject, "pull request went silent, pulling anew");
+                }
+                self.outstanding = 0;
+                Ok(None)
+            }
+        }
+    }
+
+    fn take(&mut self, message: async_nats::Message) -> Result<Option<Delivery>, BrokerGone> {
+        match status(&message) {
+            Status::Deliver => {
+                self.outstanding = self.outstanding.saturating_sub(1);
+                Ok(Delivery::new(self.broker.client(), message))
+            }
+            Status::Ignore => Ok(None),
+            Status::RequestEnded => {
+                self.outstanding = 0;
+                Ok(None)
+            }
+            Status::NobodyThere(reason) => {
+                self.outstanding = 0;
+                Err(BrokerGone(format!("{}: {reason}", self.request_subject)))
+            }
+        }
+    }
+}
+
+fn status(message: &async_nats::Message) -> Status {
+    const CONFLICT: u16 = 409;
+    let Some(code) = message.status else {
+        return Status::Deliver;
+    };
+    let reason = || message.description.as_ref().map_or(String::new(), ToString::to_string);
+    match code {
+        StatusCode::OK => Status::Deliver,
+        StatusCode::IDLE_HEARTBEAT => Status::Ignore,
+        StatusCode::TIMEOUT | StatusCode::NOT_FOUND => Status::RequestEnded,
+        StatusCode::NO_RESPONDERS => {
+            Status::NobodyThere("no such stream or consumer; run `wegweiser streams apply`".into())
+        }
+        code if code.as_u16() == CONFLICT => conflict(&reason()),
+        code => Status::NobodyThere(format!("status {} {}", code.as_u16(), reason())),
+    }
+}
+
+/// 409 ends a request for many reasons; only some need an operator.
+fn conflict(reason: &str) -> Status {
+    let reason = reason.to_lowercase();
+    if reason.contains("consumer deleted") || reason.contains("push based") {
+        return Status::NobodyThere(format!("{reason}; run `wegweiser streams apply`"));
+    }
+    Status::RequestEnded
+}

@@ -1,0 +1,57 @@
+//! How to reach the broker.
+
+use std::path::PathBuf;
+
+use runtime::settings::{Reader, Setting};
+
+/// Where the broker is.
+pub const NATS_URL: Setting = Setting {
+    name: "NATS_URL",
+    default: Some("tls://localhost:4222"),
+    unit: "a URL such as tls://host:4222, or several with commas between",
+    help: "Address of the broker; tls:// and wss:// verify its certificate.",
+};
+/// Who we are there.
+pub const NATS_CREDS: Setting = Setting {
+    name: "NATS_CREDS",
+    default: None,
+    unit: "a path",
+    help: "Credentials file (mode 0600) of the broker user to connect as.",
+};
+/// Whom to trust.
+pub const NATS_CA: Setting = Setting {
+    name: "WEGWEISER_NATS_CA",
+    default: None,
+    unit: "a path to a PEM file",
+    help: "Certificate authority that signed the broker's certificate; absent: the system's.",
+};
+/// Every setting of a connection.
+pub const SETTINGS: &[Setting] = &[NATS_URL, NATS_CREDS, NATS_CA];
+
+/// How to reach the broker and who to be there.
+#[derive(Clone, Debug)]
+pub struct BrokerSettings {
+    /// One or more URLs, commas between.
+    pub url: String,
+    /// Credentials file.
+    pub creds: Option<PathBuf>,
+    /// Certificate authority; `None` trusts the system's.
+    pub ca: Option<PathBuf>,
+    /// Prefix of reply subjects; a device may subscribe to `_INBOX_{device}` only.
+    pub inbox_prefix: Option<String>,
+    /// Name of this connection, as the server shows it.
+    pub name: String,
+}
+
+impl BrokerSettings {
+    /// Reads [`SETTINGS`]; `name` is what the server shows for this connection.
+    pub fn read(reader: &mut Reader, name: &str) -> Self {
+        Self {
+            url: reader.text(&NATS_URL),
+            creds: reader.path(&NATS_CREDS),
+            ca: reader.path(&NATS_CA),
+            inbox_prefix: None,
+            name: name.to_owned(),
+        }
+    }
+}
