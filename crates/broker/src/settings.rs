@@ -5,21 +5,21 @@ use std::path::PathBuf;
 use runtime::settings::{Reader, Setting};
 
 /// Where the broker is.
-pub const NATS_URL: Setting = Setting {
+pub(crate) const NATS_URL: Setting = Setting {
     name: "NATS_URL",
     default: Some("tls://localhost:4222"),
     unit: "a URL such as tls://host:4222, or several with commas between",
     help: "Address of the broker; tls:// and wss:// verify its certificate.",
 };
 /// Who we are there.
-pub const NATS_CREDS: Setting = Setting {
+pub(crate) const NATS_CREDS: Setting = Setting {
     name: "NATS_CREDS",
     default: None,
     unit: "a path",
     help: "Credentials file (mode 0600) of the broker user to connect as.",
 };
 /// Whom to trust.
-pub const NATS_CA: Setting = Setting {
+pub(crate) const NATS_CA: Setting = Setting {
     name: "WEGWEISER_NATS_CA",
     default: None,
     unit: "a path to a PEM file",

@@ -1,1 +1,27 @@
-//! The only crate that names redis and tokio-postgres: rings and records.
+//! Where messages have their effect, and the only crate that names redis and tokio-postgres.
+//!
+//! [`Rings`] holds the newest metric points in Redis; [`Records`] holds heartbeats, responses and
+//! monitoring reports in Postgres. Promises: a [`Committed`] is made here alone, and only after
+//! the server has confirmed; writing the same message again has no second effect; one bad row
+//! never fails its batch; what is wrong with a server is [`Unavailable`], what is wrong with a
+//! message is a [`Reject`], and neither is taken for the other.
+
+mod connectivity;
+mod merge;
+mod migrations;
+mod outcome;
+mod presence;
+mod realtime;
+mod records;
+mod rings;
+mod settings;
+mod sql_error;
+
+pub use connectivity::{DeviceRow, HeartbeatWrite};
+pub use migrations::MigrationState;
+pub use outcome::{Committed, Unavailable, Written};
+pub use presence::{OfflineRule, WentOffline};
+pub use realtime::{RealtimeBody, RealtimeWrite};
+pub use records::Records;
+pub use rings::{RingPoint, RingWrite, Rings};
+pub use settings::{POSTGRES_SETTINGS, PostgresSettings, REDIS_SETTINGS, RedisSettings};

@@ -1,0 +1,25 @@
+-- Puts points into a ring in time order, each time stamp once, and keeps the newest.
+-- KEYS[1] ring; ARGV[1] most points; ARGV[2] life in seconds; ARGV[3..] elements, newest first.
+local function stamp(element)
+  return tonumber(string.match(element, '"timestamp":(%-?%d+)') or '0')
+end
+
+local held = redis.call('LRANGE', KEYS[1], 0, -1)
+local seen, merged = {}, {}
+local function add(element)
+  local at = stamp(element)
+  if not seen[at] then
+    seen[at] = true
+    merged[#merged + 1] = { at, element }
+  end
+end
+-- What is held goes first, so that a point that comes again changes nothing.
+for _, element in ipairs(held) do add(element) end
+for i = 3, #ARGV do add(ARGV[i]) end
+table.sort(merged, function(a, b) return a[1] > b[1] end)
+
+redis.call('DEL', KEYS[1])
+local most = math.min(#merged, tonumber(ARGV[1]))
+for i = 1, most do redis.call('RPUSH', KEYS[1], merged[i][2]) end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return most

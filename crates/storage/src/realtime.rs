@@ -1,0 +1,125 @@
+//! Responses and monitoring reports into `device_realtime_data`, each message once.
+
+use deadpool_postgres::Object;
+use protocol::{CommandResponse, DeviceId, MessageKey, MonitoringReport, TenantId, UnixMillis};
+use serde_json::Value;
+use tokio_postgres::Error;
+use tokio_postgres::types::Json;
+
+use crate::outcome::{Unavailable, Written};
+use crate::records::Records;
+
+/// What a row of `device_realtime_data` tells.
+#[derive(Clone, Copy, Debug)]
+pub enum RealtimeBody<'a> {
+    /// A full snapshot.
+    Monitoring(&'a MonitoringReport),
+    /// An answer to a command.
+    Response(&'a CommandResponse),
+}
+
+/// A record on its way into the table.
+#[derive(Clone, Debug)]
+pub struct RealtimeWrite<'a> {
+    /// What it tells.
+    pub body: RealtimeBody<'a>,
+    /// The key under which it counts once.
+    pub key: MessageKey,
+    /// When the broker took it.
+    pub received: UnixMillis,
+}
+
+const INSERT: &str = "
+insert into device_realtime_data
+      (tenant_uuid, device_uuid, message_key, kind, data_type, command_id, status, payload,
+       sent_at, received_at)
+select tenant_uuid, device_uuid, message_key, kind, data_type, command_id, status, payload,
+       to_timestamp(sent_ms / 1000.0), to_timestamp(received_ms / 1000.0)
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+            $8::jsonb[], $9::bigint[], $10::bigint[])
+  as t(tenant_uuid, device_uuid, message_key, kind, data_type, command_id, status, payload,
+       sent_ms, received_ms)
+on conflict (tenant_uuid, device_uuid, message_key) do nothing";
+
+impl RealtimeBody<'_> {
+    const fn sender(&self) -> (TenantId, DeviceId, UnixMillis) {
+        match self {
+            Self::Monitoring(report) => (report.tenant, report.device, report.at),
+            Self::Response(response) => (response.tenant, response.device, response.at),
+        }
+    }
+
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Monitoring(_) => "monitoring",
+            Self::Response(_) => "response",
+        }
+    }
+
+    fn data_type(&self) -> &str {
+        match self {
+            Self::Monitoring(report) => &report.report_type,
+            Self::Response(_) => "response",
+        }
+    }
+
+    fn command_id(&self) -> Option<&str> {
+        match self {
+            Self::Monitoring(_) => None,
+            Self::Response(response) => Some(&response.command_id),
+        }
+    }
+
+    const fn status(&self) -> Option<&'static str> {
+        match self {
+            Self::Monitoring(_) => None,
+            Self::Response(response) => Some(response.status.as_str()),
+        }
+    }
+
+    const fn payload(&self) -> &Value {
+        match self {
+            Self::Monitoring(report) => &report.report,
+            Self::Response(response) => &response.response,
+        }
+    }
+}
+
+impl Records {
+    /// Takes a batch of records; the answers stand in their order. A record that is there
+    /// already counts as written.
+    ///
+    /// # Errors
+    /// Postgres is away or ill; nothing is doubled by writing the same batch again.
+    pub async fn write_realtime(
+        &self,
+        writes: &[RealtimeWrite<'_>],
+    ) -> Result<Vec<Written>, Unavailable> {
+        self.write_bisecting(writes, insert).await
+    }
+}
+
+async fn insert(connection: &Object, writes: &[RealtimeWrite<'_>]) -> Result<(), Error> {
+    let statement = connection.prepare_cached(INSERT).await?;
+    let bodies = || writes.iter().map(|write| &write.body);
+    let tenants: Vec<_> = bodies().map(|body| body.sender().0.as_uuid()).collect();
+    let devices: Vec<_> = bodies().map(|body| body.sender().1.as_uuid()).collect();
+    let keys: Vec<String> = writes.iter().map(|write| write.key.to_string()).collect();
+    let kinds: Vec<_> = bodies().map(RealtimeBody::kind).collect();
+    let types: Vec<_> = bodies().map(RealtimeBody::data_type).collect();
+    let commands: Vec<_> = bodies().map(RealtimeBody::command_id).collect();
+    let statuses: Vec<_> = bodies().map(RealtimeBody::status).collect();
+    let payloads: Vec<_> = bodies().map(|body| Json(body.payload())).collect();
+    let sent: Vec<i64> = bodies().map(|body| body.sender().2.get()).collect();
+    let received: Vec<i64> = writes.iter().map(|write| write.received.get()).collect();
+    connection
+        .execute(
+            &statement,
+            &[
+                &tenants, &devices, &keys, &kinds, &types, &commands, &statuses, &payloads, &sent,
+                &received,
+            ],
+        )
+        .await
+        .map(drop)
+}

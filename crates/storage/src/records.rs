@@ -1,0 +1,161 @@
+//! The connection pool, and writing rows so that one bad row fails alone.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use protocol::{Reject, UnixMillis};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use secrecy::ExposeSecret as _;
+use tokio_postgres::Error;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::PostgresSettings;
+use crate::outcome::{Committed, Unavailable, Written};
+use crate::sql_error::{blames_row, no_connection, unavailable};
+
+/// How long to wait for a connection of the pool, and for a new one to be made.
+const CONNECTION_WAIT: Duration = Duration::from_secs(5);
+/// How long the server may leave sent bytes unconfirmed before the connection is dead.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Idle time before the server is asked whether it is there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+
+/// The records in Postgres; cheap to clone.
+#[derive(Clone)]
+pub struct Records {
+    pool: Pool,
+    statement_timeout: Duration,
+}
+
+impl Records {
+    /// Prepares the pool; connects at the first use and again whenever needed.
+    ///
+    /// # Errors
+    /// The URL or the certificate authority cannot be used.
+    pub fn open(settings: &PostgresSettings) -> Result<Self, Unavailable> {
+        let config = client_config(settings)?;
+        let tls = MakeRustlsConnect::new(tls_config(settings)?);
+        let manager = Manager::from_config(
+            config,
+            tls,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let wait = Some(CONNECTION_WAIT);
+        let pool = Pool::builder(manager)
+            .max_size(settings.pool_connections)
+            .timeouts(Timeouts { wait, create: wait, recycle: wait })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(Unavailable::postgres)?;
+        Ok(Self { pool, statement_timeout: settings.statement_timeout })
+    }
+
+    pub(crate) async fn connection(&self) -> Result<Object, Unavailable> {
+        self.pool.get().await.map_err(|error| no_connection(&error))
+    }
+
+    /// Runs a statement with a bound of our own: the server's own does not hold when it hangs.
+    pub(crate) async fn bounded<T>(
+        &self,
+        statement: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Result<T, Error>, Unavailable> {
+        match tokio::time::timeout(self.statement_timeout * 2, statement).await {
+            Ok(result) => Ok(result),
+            Err(_) => Err(Unavailable::postgres("it did not answer a statement in time")),
+        }
+    }
+
+    /// The server's clock.
+    ///
+    /// # Errors
+    /// Postgres is away or ill.
+    pub async fn server_time(&self) -> Result<UnixMillis, Unavailable> {
+        let connection = self.connection().await?;
+        let sql = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
+        let row = self.bounded(connection.query_one(sql, &[])).await?;
+        Ok(UnixMillis::new(row.map_err(|error| unavailable(&error))?.get(0)))
+    }
+
+    /// Writes rows with multi-row statements. Where the database blames a row, the batch is
+    /// halved until the row stands alone; it is rejected and the rest is written.
+    pub(crate) async fn write_bisecting<R>(
+        &self,
+        rows: &[R],
+        write: impl AsyncFn(&Object, &[R]) -> Result<(), Error>,
+    ) -> Result<Vec<Written>, Unavailable> {
+        let connection = self.connection().await?;
+        let mut written = Vec::with_capacity(rows.len());
+        // Slices still to write, the next one last. Halving keeps it below log2 of the batch.
+        let mut pending = vec![rows];
+        while let Some(slice) = pending.pop() {
+            if slice.is_empty() {
+                continue;
+            }
+            let Err(error) = self.bounded(write(&connection, slice)).await? else {
+                written.extend(slice.iter().map(|_| Ok(Committed::confirmed())));
+                continue;
+            };
+            let Some(blame) = blames_row(&error) else {
+                return Err(unavailable(&error));
+            };
+            if slice.len() == 1 {
+                written.push(Err(Reject::RowRejected(blame.into())));
+                continue;
+            }
+            let (first, second) = slice.split_at(slice.len() / 2);
+            pending.push(second);
+            pending.push(first);
+        }
+        Ok(written)
+    }
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records").finish_non_exhaustive()
+    }
+}
+
+fn client_config(settings: &PostgresSettings) -> Result<tokio_postgres::Config, Unavailable> {
+    // The library's text repeats no secret, but its source may; only the top line is kept.
+    let mut config = tokio_postgres::Config::from_str(settings.url.expose_secret())
+        .map_err(|error| Unavailable::postgres(format!("DATABASE_URL: {error}")))?;
+    if let Some(password) = &settings.password {
+        config.password(password.expose_secret());
+    }
+    let timeout_ms = settings.statement_timeout.as_millis();
+    config
+        .application_name("wegweiser")
+        .options(format!("-c statement_timeout={timeout_ms}"))
+        .connect_timeout(CONNECTION_WAIT)
+        .tcp_user_timeout(TCP_USER_TIMEOUT)
+        .keepalives_idle(KEEPALIVE_IDLE);
+    Ok(config)
+}
+
+fn tls_config(settings: &PostgresSettings) -> Result<ClientConfig, Unavailable> {
+    let mut roots = RootCertStore::empty();
+    match &settings.ca {
+        Some(path) => {
+            let bad = |error: &dyn std::fmt::Display| {
+                Unavailable::postgres(format!("WEGWEISER_DATABASE_CA {}: {error}", path.display()))
+            };
+            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| bad(&error))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| bad(&error))?;
+                roots.add(certificate).map_err(|error| bad(&error))?;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Unavailable::postgres)?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
