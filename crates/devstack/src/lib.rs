@@ -1,0 +1,31 @@
+//! Starts and stops the real servers for the demo, the tests and the benchmarks.
+//!
+//! Promises: a server is ready when its `start` returns, listens on loopback only, and ends with the
+//! process that started it, even when that is killed. Nothing here blocks without a bound.
+//! Refuses to: stand in for a server with anything but the server.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! let nats = devstack::Nats::builder().config("jetstream {}").start()?;
+//! let redis = devstack::Redis::builder().start()?;
+//! let postgres = devstack::Postgres::builder().start()?;
+//! println!("{} {} {:?}", nats.url(), redis.port(), postgres.address());
+//! # Ok(())
+//! # }
+//! ```
+
+mod account;
+mod home;
+mod nats;
+pub mod output;
+mod postgres;
+mod process;
+mod ready;
+mod redis;
+mod stack_dir;
+pub mod tools;
+
+pub use nats::{Nats, NatsBuilder};
+pub use postgres::{DatabaseAddress, Postgres, PostgresBuilder};
+pub use redis::{Redis, RedisBuilder};
+pub use stack_dir::{STACK_DIR_VARIABLE, stack_dir};

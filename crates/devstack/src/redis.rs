@@ -1,0 +1,213 @@
+//! A real Redis (or Valkey) server.
+//!
+//! Promises: it listens on 127.0.0.1 only and is ready when [`RedisBuilder::start`] returns. By
+//! default it keeps nothing on disk: a kill empties it, as the rings' TTL would.
+//! Refuses to: set a password; nothing but this machine reaches it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use rustix::process::Signal;
+
+use crate::home::Home;
+use crate::process::{Launch, Process, StopSignal};
+use crate::ready::{self, NotReady, wait_ready};
+use crate::tools;
+
+const PONG_BYTES_MAX: usize = 64;
+
+/// How to start a Redis. By default: nothing persisted, a temporary directory.
+#[derive(Debug, Default, Clone)]
+#[must_use]
+pub struct RedisBuilder {
+    program: Option<PathBuf>,
+    dir: Option<PathBuf>,
+    preferred_port: Option<u16>,
+    persist: bool,
+    extra_args: Vec<OsString>,
+}
+
+impl RedisBuilder {
+    /// The executable, in place of what [`tools::redis_server`] finds.
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+
+    /// The server's own directory, which outlives the handle. Without it: a temporary one.
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// The port to take if it is free.
+    pub fn preferred_port(mut self, port: u16) -> Self {
+        self.preferred_port = Some(port);
+        self
+    }
+
+    /// Keeps an append-only file, so that the data outlives a restart and, but for the last second,
+    /// a power loss.
+    pub fn persist(mut self, persist: bool) -> Self {
+        self.persist = persist;
+        self
+    }
+
+    /// A further command line argument, such as `--maxmemory` and then `64mb`.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.extra_args.push(arg.into());
+        self
+    }
+
+    /// Starts the server and waits until it answers.
+    ///
+    /// # Errors
+    /// When there is no Redis, or it does not come up: then with the end of its log.
+    pub fn start(self) -> Result<Redis> {
+        let program = match self.program {
+            Some(program) => program,
+            None => tools::redis_server()?.path().to_path_buf(),
+        };
+        let home = Home::open(self.dir.as_deref(), None)?;
+        let recipe = Recipe {
+            program,
+            dir: home.path().to_path_buf(),
+            persist: self.persist,
+            extra_args: self.extra_args,
+        };
+        match ready::on_free_port(self.preferred_port, |port| Ok((recipe.start(port)?, port))) {
+            Ok((process, port)) => Ok(Redis { process, port, recipe, _home: home }),
+            Err(error) => Err(home.kept_for(error)),
+        }
+    }
+}
+
+/// A running Redis; it stops when this is dropped.
+#[derive(Debug)]
+pub struct Redis {
+    process: Process,
+    port: u16,
+    recipe: Recipe,
+    _home: Home,
+}
+
+impl Redis {
+    /// Options for a server to start.
+    pub fn builder() -> RedisBuilder {
+        RedisBuilder::default()
+    }
+
+    /// Always `127.0.0.1`.
+    #[must_use]
+    pub fn host(&self) -> &'static str {
+        "127.0.0.1"
+    }
+
+    /// The port on [`Self::host`].
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The server's directory: log and, if persisted, data.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.recipe.dir
+    }
+
+    /// The process id of the server itself.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// What the server says about itself.
+    #[must_use]
+    pub fn log_path(&self) -> &Path {
+        self.process.log_path()
+    }
+
+    /// Whether the server runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.process.has_ended()
+    }
+
+    /// Lets the server finish, and kills it if that takes longer than 5 s.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    pub fn stop(&mut self) -> Result<()> {
+        self.process.stop()
+    }
+
+    /// Kills the server as a crash would (SIGKILL).
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Freezes the server (SIGSTOP): connections stay open, nothing answers.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn pause(&self) -> Result<()> {
+        self.process.signal(Signal::STOP)
+    }
+
+    /// Ends a [`Self::pause`].
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn resume(&self) -> Result<()> {
+        self.process.signal(Signal::CONT)
+    }
+
+    /// Stops the server if it runs and starts it on the same port and files.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.stop()?;
+        self.process = ready::on_same_port(|| self.recipe.start(self.port))?;
+        Ok(())
+    }
+}
+
+/// Everything that a start and a restart have in common.
+#[derive(Debug)]
+struct Recipe {
+    program: PathBuf,
+    dir: PathBuf,
+    persist: bool,
+    extra_args: Vec<OsString>,
+}
+
+impl Recipe {
+    fn start(&self, port: u16) -> Result<Process, NotReady> {
+        let append_only = if self.persist { "yes" } else { "no" };
+        let mut args: Vec<OsString> = vec!["--port".into(), port.to_string().into()];
+        args.extend(["--bind", "127.0.0.1", "--daemonize", "no", "--save", ""].map(Into::into));
+        args.extend(["--appendonly", append_only, "--dir"].map(Into::into));
+        args.push(self.dir.clone().into());
+        args.extend(self.extra_args.iter().cloned());
+        let launch = Launch {
+            program: self.program.clone(),
+            args,
+            stop_signal: StopSignal::Term,
+            account: None,
+            dir: self.dir.clone(),
+            log: self.dir.join("redis.log"),
+        };
+        let process = Process::spawn(&launch)?;
+        // `-LOADING` while it reads its file; `-NOAUTH` when an extra argument sets a password.
+        wait_ready("redis", &process, || {
+            let answer = ready::ask(port, b"PING\r\n", PONG_BYTES_MAX)?;
+            (answer.starts_with(b"+PONG") || answer.starts_with(b"-NOAUTH")).then_some(())
+        })?;
+        Ok(process)
+    }
+}
