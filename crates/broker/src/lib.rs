@@ -9,6 +9,7 @@ pub mod plan;
 mod publish;
 mod pull;
 mod settings;
+pub mod streams;
 
 pub use connection::{Broker, BrokerGone, ConnectError};
 pub use delivery::Delivery;

@@ -110,22 +110,14 @@ impl Plan {
     }
 
     fn of<'a>(&'a self, object: &'a str) -> impl Iterator<Item = &'a Change> {
-        self.changes
-            .iter()
-            .filter(move |change| change.object == object)
+        self.changes.iter().filter(move |change| change.object == object)
     }
 
     fn sign(&self, object: &str) -> char {
-        if self
-            .of(object)
-            .all(|change| change.effect == Effect::Create)
-        {
+        if self.of(object).all(|change| change.effect == Effect::Create) {
             return '+';
         }
-        if self
-            .of(object)
-            .any(|change| change.field.is_empty() && change.after.is_none())
-        {
+        if self.of(object).any(|change| change.field.is_empty() && change.after.is_none()) {
             return '-';
         }
         '~'
@@ -136,11 +128,7 @@ impl Change {
     /// `max_age: 1h → 2h (3600000000000 → 7200000000000)`, without object and effect.
     #[must_use]
     pub fn summary(&self) -> String {
-        let field = if self.field.is_empty() {
-            "(whole)"
-        } else {
-            &self.field
-        };
+        let field = if self.field.is_empty() { "(whole)" } else { &self.field };
         match (&self.before, &self.after) {
             (None, None) => field.to_owned(),
             (None, Some(after)) => format!("{field}: {}", one_sided(field, after)),
@@ -282,15 +270,8 @@ mod tests {
                     Some(json!(5_430_000_000_000_u64)),
                 ),
                 Change {
-                    effect: Effect::Destructive {
-                        loses: "7 messages".to_owned(),
-                    },
-                    ..change(
-                        "stream METRICS",
-                        "max_bytes",
-                        Some(json!(-1)),
-                        Some(json!(2_097_152)),
-                    )
+                    effect: Effect::Destructive { loses: "7 messages".to_owned() },
+                    ..change("stream METRICS", "max_bytes", Some(json!(-1)), Some(json!(2_097_152)))
                 },
             ],
             notes: vec!["stream OTHER is not managed here: left alone".to_owned()],
@@ -307,10 +288,7 @@ mod tests {
 
     #[test]
     fn notes_alone_are_no_difference() {
-        let plan = Plan {
-            changes: Vec::new(),
-            notes: vec!["seen".to_owned()],
-        };
+        let plan = Plan { changes: Vec::new(), notes: vec!["seen".to_owned()] };
         assert!(plan.is_empty());
         assert!(plan.to_string().ends_with("in sync: nothing to do"));
     }
@@ -318,14 +296,9 @@ mod tests {
     #[test]
     fn json_names_the_effect() {
         let mut one = change("stream A", "", Some(json!({})), None);
-        one.effect = Effect::Destructive {
-            loses: "everything".to_owned(),
-        };
+        one.effect = Effect::Destructive { loses: "everything".to_owned() };
         let text = serde_json::to_value(&one).unwrap();
-        assert_eq!(
-            text["effect"],
-            json!({"kind": "destructive", "loses": "everything"})
-        );
+        assert_eq!(text["effect"], json!({"kind": "destructive", "loses": "everything"}));
         assert_eq!(text["after"], Value::Null);
     }
 }
