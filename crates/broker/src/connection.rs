@@ -4,17 +4,15 @@
 //! [`Broker::connections`] tells who waits that it did. Refuses: a credentials file that others
 //! can read, and a tenant's user without its own inbox.
 
-use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
-use runtime::retry::reconnect_delay;
-use secrecy::{ExposeSecret as _, SecretString};
+use identity::Credentials;
+use runtime::retry::{Backoff, reconnect_delay};
+use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
 use crate::BrokerSettings;
@@ -102,6 +100,24 @@ impl Broker {
         Ok(Self { client, jetstream, state })
     }
 
+    /// Connects, and while the server does not answer tries again for ever; drop the future to
+    /// stop.
+    ///
+    /// # Errors
+    /// The settings are wrong, so that trying again would not help.
+    pub async fn connect_patiently(settings: &BrokerSettings) -> Result<Self, ConnectError> {
+        let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_LONGEST);
+        loop {
+            match Self::connect(settings).await {
+                Err(error @ ConnectError::Refused { .. }) => {
+                    tracing::warn!(%error, "no broker yet, trying again");
+                    tokio::time::sleep(backoff.next_delay()).await;
+                }
+                settled => return settled,
+            }
+        }
+    }
+
     /// Counts the connections made so far; changes at every reconnection.
     #[must_use]
     pub fn connections(&self) -> watch::Receiver<u64> {
@@ -177,34 +193,22 @@ fn options(settings: &BrokerSettings) -> Result<ConnectOptions, ConnectError> {
         .reconnect_delay_callback(|attempt| {
             reconnect_delay(attempt, RECONNECT_FIRST, RECONNECT_LONGEST)
         });
-    if let Some(prefix) = &settings.inbox_prefix {
-        options = options.custom_inbox_prefix(prefix);
-    }
     if let Some(ca) = &settings.ca {
         options = options.add_root_certificates(ca.clone());
     }
     let Some(path) = &settings.creds else {
         return Ok(options);
     };
-    let creds = read_private_file(path)
-        .map_err(|problem| ConnectError::Creds { path: path.display().to_string(), problem })?;
-    options.credentials(creds.expose_secret()).map_err(|_| ConnectError::Creds {
+    let bad = |problem: &dyn std::fmt::Display| ConnectError::Creds {
         path: path.display().to_string(),
-        // The library's text may repeat what it could not parse.
-        problem: "is no credentials file; it needs a JWT block and a seed block".to_owned(),
-    })
-}
-
-/// Reads a secret; refuses one that others can read too.
-fn read_private_file(path: &Path) -> Result<SecretString, String> {
-    let mut file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mode = file.metadata().map_err(|error| error.to_string())?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!("has mode {mode:04o}; run chmod 600 on it"));
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| error.to_string())?;
-    Ok(SecretString::from(text))
+        problem: problem.to_string(),
+    };
+    let creds = Credentials::load(path).map_err(|error| bad(&error))?;
+    let options = options
+        .custom_inbox_prefix(creds.inbox_prefix())
+        .credentials(creds.decorated().expose_secret());
+    // The library's own text may repeat what it could not parse.
+    options.map_err(|_| bad(&"the broker's client cannot read it; issue new credentials"))
 }
 
 type EventFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send + Sync>>;

@@ -7,7 +7,7 @@ use async_nats::{Client, Message};
 use bytes::Bytes;
 use protocol::{DeviceSubject, MessageId, MessageKey, SubjectError, UnixMillis};
 
-use crate::BrokerGone;
+use crate::{BrokerGone, Parked};
 
 const NANOSECONDS_A_MILLISECOND: i128 = 1_000_000;
 
@@ -108,11 +108,11 @@ impl Delivery {
         self.answer("+ACK").await
     }
 
-    /// It is parked: never deliver it again.
+    /// It is parked: never deliver it again. Asks for the proof.
     ///
     /// # Errors
     /// The connection is closed; the message will come again.
-    pub async fn terminate(&self) -> Result<(), BrokerGone> {
+    pub async fn terminate(&self, _proof: Parked) -> Result<(), BrokerGone> {
         self.answer("+TERM").await
     }
 

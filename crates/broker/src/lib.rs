@@ -4,6 +4,7 @@
 //! for the operator. Refuses: to acknowledge anything by itself.
 
 mod connection;
+mod consumers;
 mod delivery;
 pub mod plan;
 mod publish;
@@ -12,7 +13,8 @@ mod settings;
 pub mod streams;
 
 pub use connection::{Broker, BrokerGone, ConnectError};
+pub use consumers::{ConsumerState, StoredMessage};
 pub use delivery::Delivery;
-pub use publish::{PublishError, Ticket};
+pub use publish::{Parked, PublishError, Ticket};
 pub use pull::Pull;
 pub use settings::{BrokerSettings, SETTINGS};

@@ -20,6 +20,11 @@ pub enum PublishError {
     Refused(String),
 }
 
+/// Proof that `DEAD_LETTERS` holds a message; only [`Broker::park`] makes one.
+#[derive(Debug)]
+#[must_use]
+pub struct Parked(());
+
 /// A publish on its way; await it for the stream's word.
 pub struct Ticket(async_nats::jetstream::context::PublishAckFuture);
 
@@ -65,7 +70,11 @@ impl Broker {
     ///
     /// # Errors
     /// See [`PublishError`]; nothing may be acknowledged then.
-    pub async fn park(&self, letter: &DeadLetter<'_>, payload: Bytes) -> Result<(), PublishError> {
+    pub async fn park(
+        &self,
+        letter: &DeadLetter<'_>,
+        payload: Bytes,
+    ) -> Result<Parked, PublishError> {
         let mut message = PublishMessage::build()
             .message_id(letter.parking_id())
             .payload(payload)
@@ -85,6 +94,7 @@ impl Broker {
             message = message.header(headers::TOMBSTONE, "true");
         }
         let ticket = self.jetstream().send_publish(letter.parking_subject(), message).await;
-        Ticket(ticket.map_err(from_nats)?).confirmed().await
+        Ticket(ticket.map_err(from_nats)?).confirmed().await?;
+        Ok(Parked(()))
     }
 }

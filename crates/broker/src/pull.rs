@@ -32,6 +32,7 @@ pub struct Pull {
     request: Bytes,
     inbox: String,
     batch: usize,
+    ack_wait: Duration,
     /// Messages that the request under way may still bring.
     outstanding: usize,
     requested: Instant,
@@ -50,13 +51,14 @@ impl Pull {
     /// Pulls from consumer `consumer` of stream `stream`, `batch` messages a request.
     ///
     /// # Errors
-    /// The connection is closed.
+    /// There is no such consumer, or the connection is closed.
     pub async fn open(
         broker: &Broker,
         stream: &str,
         consumer: &str,
         batch: usize,
     ) -> Result<Self, BrokerGone> {
+        let ack_wait = broker.consumer_state(stream, consumer).await?.ack_wait();
         let inbox = broker.client().new_inbox();
         let subscriber = broker
             .client()
@@ -72,6 +74,7 @@ impl Pull {
             request: Bytes::from(format!(r#"{{"batch":{batch},"expires":{expires_ns}}}"#)),
             inbox,
             batch,
+            ack_wait,
             outstanding: 0,
             requested: Instant::now(),
             closing: false,
@@ -104,16 +107,29 @@ impl Pull {
         Ok(Some(deliveries))
     }
 
-    /// Takes what the request under way still brings, without making another; never returns
-    /// once that has ended. For use beside work that takes long. Safe to cancel.
-    pub async fn absorb(&mut self, into: &mut Vec<Delivery>) {
-        while self.outstanding > 0 {
-            // An error ends the request; `next` meets it again.
-            if let Ok(delivery) = self.receive().await {
-                into.extend(delivery);
+    /// Takes what arrives beside other work, into a buffer that the caller keeps alive: the
+    /// request under way and, where `ahead` allows and the buffer is empty, one more. Never
+    /// returns; safe to drop at any await.
+    pub async fn absorb(&mut self, into: &mut Vec<Delivery>, ahead: bool) {
+        loop {
+            if self.outstanding == 0 {
+                let one_more = ahead && into.is_empty() && !self.closing;
+                // An error shows again in `next`, which is where it is handled.
+                if !one_more || self.send_request().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+            match self.receive().await {
+                Ok(delivery) => into.extend(delivery),
+                Err(_) => return std::future::pending().await,
             }
         }
-        std::future::pending().await
+    }
+
+    /// How long a delivery may be held without a sign of life before it is delivered again.
+    #[must_use]
+    pub const fn ack_wait(&self) -> Duration {
+        self.ack_wait
     }
 
     /// Makes no more requests.

@@ -37,8 +37,6 @@ pub struct BrokerSettings {
     pub creds: Option<PathBuf>,
     /// Certificate authority; `None` trusts the system's.
     pub ca: Option<PathBuf>,
-    /// Prefix of reply subjects; a device may subscribe to `_INBOX_{device}` only.
-    pub inbox_prefix: Option<String>,
     /// Name of this connection, as the server shows it.
     pub name: String,
 }
@@ -50,7 +48,6 @@ impl BrokerSettings {
             url: reader.text(&NATS_URL),
             creds: reader.path(&NATS_CREDS),
             ca: reader.path(&NATS_CA),
-            inbox_prefix: None,
             name: name.to_owned(),
         }
     }

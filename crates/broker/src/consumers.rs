@@ -1,0 +1,182 @@
+//! What a durable consumer has done, has before it, and up to when all is applied.
+
+use std::time::Duration;
+
+use protocol::{MessageId, UnixMillis};
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+use crate::{Broker, BrokerGone};
+
+/// Where a durable consumer stands.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ConsumerState {
+    /// Messages that no receiver has been given yet.
+    pub num_pending: u64,
+    /// Messages that a receiver holds and has not settled.
+    pub num_ack_pending: u64,
+    /// Messages that were delivered more than once and are not settled.
+    pub num_redelivered: u64,
+    #[serde(with = "time::serde::rfc3339", rename = "ts")]
+    answered: OffsetDateTime,
+    ack_floor: AckFloor,
+    config: ConsumerLimits,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct AckFloor {
+    stream_seq: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct ConsumerLimits {
+    #[serde(default)]
+    ack_wait: u64,
+}
+
+impl ConsumerState {
+    /// The server's clock when it answered.
+    #[must_use]
+    pub fn server_time(&self) -> UnixMillis {
+        millis(self.answered)
+    }
+
+    /// How long a delivery may stay unsettled before it is delivered again.
+    #[must_use]
+    pub const fn ack_wait(&self) -> Duration {
+        Duration::from_nanos(self.config.ack_wait)
+    }
+
+    /// Whether every message of the stream is settled.
+    #[must_use]
+    pub const fn is_drained(&self) -> bool {
+        self.num_pending == 0 && self.num_ack_pending == 0
+    }
+}
+
+/// A message as a stream keeps it.
+#[derive(Clone, Debug)]
+pub struct StoredMessage {
+    /// The subject as the broker stamped it.
+    pub subject: String,
+    /// The sender's id, where it gave one within the rule.
+    pub message_id: Option<MessageId>,
+    /// When the broker took it.
+    pub published: UnixMillis,
+    /// The payload, byte for byte.
+    pub payload: bytes::Bytes,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Reply<T> {
+    Failed { error: ApiError },
+    Done(T),
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    code: u16,
+    description: String,
+}
+
+impl Broker {
+    /// Where a durable consumer stands.
+    ///
+    /// # Errors
+    /// The broker does not answer, or there is no such stream or consumer.
+    pub async fn consumer_state(
+        &self,
+        stream: &str,
+        consumer: &str,
+    ) -> Result<ConsumerState, BrokerGone> {
+        let subject = format!("CONSUMER.INFO.{stream}.{consumer}");
+        let reply = self
+            .jetstream()
+            .request(subject, &())
+            .await
+            .map_err(|error| BrokerGone(error.to_string()))?;
+        match reply {
+            Reply::Done(state) => Ok(state),
+            Reply::Failed { error } => Err(BrokerGone(format!(
+                "consumer {consumer} of stream {stream}: {} ({}); run `wegweiser streams apply`",
+                error.description, error.code
+            ))),
+        }
+    }
+
+    /// The broker's time up to which every message of the stream is settled: now where nothing
+    /// is left, else when the oldest unsettled message came.
+    ///
+    /// # Errors
+    /// The broker does not answer, or there is no such stream or consumer.
+    pub async fn applied_until(
+        &self,
+        stream: &str,
+        consumer: &str,
+    ) -> Result<UnixMillis, BrokerGone> {
+        let state = self.consumer_state(stream, consumer).await?;
+        if state.is_drained() {
+            return Ok(state.server_time());
+        }
+        let unsettled = state.ack_floor.stream_seq.saturating_add(1);
+        let next = self.message_from(stream, unsettled).await?;
+        Ok(next.map_or(state.server_time(), |message| message.published))
+    }
+
+    /// The message of that sequence, or `None` where retention has removed it.
+    ///
+    /// # Errors
+    /// The broker does not answer, or there is no such stream.
+    pub async fn stored_message(
+        &self,
+        stream: &str,
+        sequence: u64,
+    ) -> Result<Option<StoredMessage>, BrokerGone> {
+        use async_nats::jetstream::stream::DirectGetErrorKind;
+        let handle = self.stream_handle(stream).await?;
+        match handle.direct_get(sequence).await {
+            Ok(message) => Ok(Some(stored(message))),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(error) => Err(BrokerGone(error.to_string())),
+        }
+    }
+
+    /// The first message at or after that sequence.
+    async fn message_from(
+        &self,
+        stream: &str,
+        sequence: u64,
+    ) -> Result<Option<StoredMessage>, BrokerGone> {
+        use async_nats::jetstream::stream::DirectGetErrorKind;
+        let handle = self.stream_handle(stream).await?;
+        match handle.direct_get_next_for_subject(">", Some(sequence)).await {
+            Ok(message) => Ok(Some(stored(message))),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(error) => Err(BrokerGone(error.to_string())),
+        }
+    }
+
+    async fn stream_handle(
+        &self,
+        stream: &str,
+    ) -> Result<async_nats::jetstream::stream::Stream<()>, BrokerGone> {
+        let handle = self.jetstream().get_stream_no_info(stream).await;
+        handle.map_err(|error| BrokerGone(error.to_string()))
+    }
+}
+
+fn stored(message: async_nats::jetstream::message::StreamMessage) -> StoredMessage {
+    let id = message.headers.get(async_nats::header::NATS_MESSAGE_ID);
+    StoredMessage {
+        message_id: id.and_then(|id| id.as_str().parse().ok()),
+        subject: message.subject.to_string(),
+        published: millis(message.time),
+        payload: message.payload,
+    }
+}
+
+fn millis(time: OffsetDateTime) -> UnixMillis {
+    let milliseconds = time.unix_timestamp_nanos() / 1_000_000;
+    UnixMillis::new(i64::try_from(milliseconds).unwrap_or(i64::MAX))
+}
