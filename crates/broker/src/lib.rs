@@ -3,6 +3,7 @@
 //! Connection, publishing, pulling and deliveries for the pipeline; streams and accounts as code
 //! for the operator. Refuses: to acknowledge anything by itself.
 
+pub mod accounts;
 mod connection;
 mod consumers;
 mod delivery;

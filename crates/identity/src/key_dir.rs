@@ -195,6 +195,26 @@ impl KeyDir {
         self.account_path(account).join("identity.nk").exists()
     }
 
+    /// Whether a role of an account has its signing key here.
+    ///
+    /// # Errors
+    /// When the role's name is no plain word.
+    pub fn has_role(&self, account: AccountName, role: &str) -> Result<bool, KeyDirError> {
+        Ok(self.role_path(account, role)?.exists())
+    }
+
+    /// Whether the operator's JWT was made.
+    #[must_use]
+    pub fn has_operator_jwt(&self) -> bool {
+        self.operator_jwt_path().exists()
+    }
+
+    /// Whether the JWT with which servers first see an account was made.
+    #[must_use]
+    pub fn has_first_jwt(&self, account: AccountName) -> bool {
+        self.account_path(account).join("first.jwt").exists()
+    }
+
     /// The accounts that have a directory here, in order.
     ///
     /// # Errors

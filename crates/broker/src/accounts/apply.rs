@@ -1,0 +1,98 @@
+//! Making the server hold what the files declare.
+//!
+//! Promises: everything is read, compared, checked and signed before the first push; exporters are
+//! pushed before importers; a revocation made meanwhile is not lost, for whoever pushes holds the
+//! key directory's lock and reads the server's claims under it.
+
+use identity::{KeyDir, PublicKey, RevokedAccounts, SecretKey, UnixSeconds, Unsigned};
+
+use super::claims;
+use super::declared::Declared;
+use super::error::AccountsError;
+use super::plan::{Step, steps};
+use super::server::AccountServer;
+use crate::plan::Plan;
+
+/// Whether an apply may cut somebody off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allow {
+    /// Only what widens or creates.
+    Harmless,
+    /// Everything that the plan says.
+    Destructive,
+}
+
+/// What an apply did.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The difference that was there before.
+    pub plan: Plan,
+    /// Accounts that were pushed.
+    pub pushed: usize,
+    /// Accounts that were deleted.
+    pub deleted: usize,
+}
+
+/// Makes missing keys, then pushes every account that differs from its files.
+///
+/// # Errors
+/// When the plan would cut somebody off and `allow` does not say so, when a key is unusable, or
+/// when the server refuses a push; accounts pushed before that stay pushed, and a repetition does
+/// the rest.
+pub async fn apply(
+    server: &AccountServer,
+    declared: &Declared,
+    keys: &KeyDir,
+    allow: Allow,
+) -> Result<Applied, AccountsError> {
+    let _lock = keys.lock()?;
+    let (plan, steps) = steps(server, declared, keys).await?;
+    if allow == Allow::Harmless && !plan.destructive().is_empty() {
+        return Err(AccountsError::Destructive(Box::new(plan)));
+    }
+    let signer = keys.operator_signing()?;
+    let (mut pushes, mut deletions) = (Vec::new(), Vec::new());
+    for step in steps {
+        match step {
+            Step::Push { declared, replaces } => {
+                claims::ensure_keys(declared, keys)?;
+                let mut wanted = claims::wanted(declared, keys)?;
+                let mut issued_at = UnixSeconds::now();
+                if let Some(replaced) = replaces {
+                    wanted.body.keep_revocations(&replaced.revocations);
+                    issued_at = claims::later_than(replaced.issued_at);
+                }
+                let sign = |source| AccountsError::Sign { account: declared.title(), source };
+                let jwt =
+                    claims::sign(&wanted.subject, &declared.name, issued_at, wanted.body, &signer)
+                        .map_err(sign)?;
+                pushes.push((declared.title(), jwt));
+            }
+            Step::Delete { account, key } => {
+                let title = format!("account {account}");
+                deletions.push((title, deletion(key, &signer)?));
+            }
+        }
+    }
+    let (pushed, deleted) = (pushes.len(), deletions.len());
+    for (title, jwt) in pushes {
+        server.push(&title, jwt).await?;
+    }
+    for (title, order) in deletions {
+        server.delete(&title, order).await?;
+    }
+    Ok(Applied { plan, pushed, deleted })
+}
+
+fn deletion(account: PublicKey, signer: &SecretKey) -> Result<String, AccountsError> {
+    let title = account.to_string();
+    Unsigned {
+        subject: signer.public().clone(),
+        name: String::new(),
+        issued_at: UnixSeconds::now(),
+        expires: None,
+        body: RevokedAccounts::new(vec![account]),
+    }
+    .sign(signer)
+    .map_err(|source| AccountsError::Sign { account: title, source })
+}

@@ -1,0 +1,155 @@
+//! The difference between the files and what the server holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use identity::{Account, AccountName, KeyDir, PublicKey, UnixSeconds, Verified};
+use serde_json::{Value, json};
+
+use super::claims::{self, Wanted};
+use super::declared::{Declared, DeclaredAccount};
+use super::difference::{self, Side};
+use super::error::AccountsError;
+use super::server::AccountServer;
+use crate::plan::{Change, Effect, Plan};
+
+/// One account that differs.
+pub(super) enum Step<'a> {
+    /// To be pushed.
+    Push { declared: &'a DeclaredAccount, replaces: Option<Replaced> },
+    /// To be deleted: its file is gone.
+    Delete { account: AccountName, key: PublicKey },
+}
+
+/// What a push must take over from the JWT that it replaces.
+pub(super) struct Replaced {
+    pub(super) issued_at: UnixSeconds,
+    pub(super) revocations: BTreeMap<String, UnixSeconds>,
+}
+
+/// Shows what [`super::apply`] would do. Changes nothing, neither here nor at the server.
+///
+/// # Errors
+/// When a key is unusable or the server does not answer.
+pub async fn plan(
+    server: &AccountServer,
+    declared: &Declared,
+    keys: &KeyDir,
+) -> Result<Plan, AccountsError> {
+    Ok(steps(server, declared, keys).await?.0)
+}
+
+pub(super) async fn steps<'a>(
+    server: &AccountServer,
+    declared: &'a Declared,
+    keys: &KeyDir,
+) -> Result<(Plan, Vec<Step<'a>>), AccountsError> {
+    let signer = keys.operator_signing()?.public().clone();
+    let (mut plan, mut steps) = (Plan::default(), Vec::new());
+    let mut known = BTreeSet::new();
+
+    let mut wanted: Vec<Option<Wanted>> = Vec::new();
+    for account in declared.all() {
+        let has_key = keys.has_account(account.account);
+        wanted.push(if has_key { Some(claims::wanted(account, keys)?) } else { None });
+    }
+    let subjects: Vec<PublicKey> = wanted.iter().flatten().map(|one| one.subject.clone()).collect();
+    known.extend(subjects.iter().cloned());
+    let mut held = server.lookup_all(subjects).await?.into_iter();
+
+    for (account, wanted) in declared.all().zip(wanted) {
+        let held = wanted.as_ref().and_then(|_| held.next()).flatten();
+        let changes = match (&wanted, &held) {
+            (Some(wanted), Some(held)) => changes(account, wanted, held, &signer),
+            _ => vec![creation(account)],
+        };
+        if !changes.is_empty() {
+            let replaces = held.map(|held| Replaced {
+                issued_at: held.issued_at,
+                revocations: held.body.revocations,
+            });
+            steps.push(Step::Push { declared: account, replaces });
+        }
+        plan.changes.extend(changes);
+    }
+    for (account, held) in removed(server, declared, keys, &mut known).await? {
+        plan.changes.push(removal(account, &held));
+        steps.push(Step::Delete { account, key: held.subject });
+    }
+    for key in server.list().await? {
+        if !known.contains(&key) {
+            let note = format!("account {key} has no key here: left alone");
+            plan.notes.push(note);
+        }
+    }
+    Ok((plan, steps))
+}
+
+fn changes(
+    account: &DeclaredAccount,
+    wanted: &Wanted,
+    held: &Verified<Account>,
+    signer: &PublicKey,
+) -> Vec<Change> {
+    let title = account.title();
+    let before = Side {
+        name: &held.name,
+        issuer: &held.issuer,
+        expires: held.expires.map(|at| at.as_i64()),
+        body: &held.body,
+    };
+    let after = Side { name: &account.name, issuer: signer, expires: None, body: &wanted.body };
+    let mut changes = difference::between(&title, &before, &after);
+    for role in &wanted.roles_without_key {
+        changes.push(Change {
+            object: title.clone(),
+            field: format!("signing_keys.{role}"),
+            before: None,
+            after: account.roles.get(role).map(|role| json!(role)),
+            effect: Effect::Create,
+        });
+    }
+    changes
+}
+
+fn creation(account: &DeclaredAccount) -> Change {
+    let roles: Vec<&String> = account.roles.keys().collect();
+    Change {
+        object: account.title(),
+        field: String::new(),
+        before: None,
+        after: Some(json!({ "name": account.name, "limits": account.limits, "roles": roles })),
+        effect: Effect::Create,
+    }
+}
+
+fn removal(account: AccountName, held: &Verified<Account>) -> Change {
+    Change {
+        object: format!("account {account} ({})", held.name),
+        field: String::new(),
+        before: Some(json!({ "name": held.name, "key": held.subject })),
+        after: None::<Value>,
+        effect: Effect::Destructive {
+            loses: "every connection of the tenant; its file is gone".to_owned(),
+        },
+    }
+}
+
+/// Tenants that have a key here and are at the server, but are no longer declared.
+async fn removed(
+    server: &AccountServer,
+    declared: &Declared,
+    keys: &KeyDir,
+    known: &mut BTreeSet<PublicKey>,
+) -> Result<Vec<(AccountName, Verified<Account>)>, AccountsError> {
+    let declared: BTreeSet<AccountName> = declared.all().map(|one| one.account).collect();
+    let mut accounts = keys.accounts()?;
+    accounts.retain(|account| !declared.contains(account) && keys.has_account(*account));
+    let mut subjects = Vec::new();
+    for account in &accounts {
+        subjects.push(keys.account(*account)?.public().clone());
+    }
+    known.extend(subjects.iter().cloned());
+    let held = server.lookup_all(subjects).await?;
+    let found = accounts.into_iter().zip(held);
+    Ok(found.filter_map(|(account, held)| held.map(|held| (account, held))).collect())
+}

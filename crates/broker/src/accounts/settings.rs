@@ -1,0 +1,52 @@
+//! Where declarations and keys are.
+
+use std::path::PathBuf;
+
+use runtime::settings::{Reader, Setting};
+
+/// What accounts may do.
+pub const ACCOUNTS_DIR: Setting = Setting {
+    name: "WEGWEISER_ACCOUNTS_DIR",
+    default: Some("nats/accounts"),
+    unit: "a path",
+    help: "Directory of system.json, backend.json and tenant.template.json.",
+};
+/// Which tenants there are.
+pub const TENANTS_DIR: Setting = Setting {
+    name: "WEGWEISER_TENANTS_DIR",
+    default: Some("nats/accounts/tenants"),
+    unit: "a path",
+    help: "Directory with one file a tenant.",
+};
+/// Every secret of the operator.
+pub const KEYS_DIR: Setting = Setting {
+    name: "WEGWEISER_KEYS_DIR",
+    default: Some("keys"),
+    unit: "a path",
+    help: "Key directory (mode 0700) with the operator's, the accounts' and the roles' keys.",
+};
+/// Every setting of accounts as code.
+pub const SETTINGS: &[Setting] = &[ACCOUNTS_DIR, TENANTS_DIR, KEYS_DIR];
+
+/// Where declarations and keys are.
+#[derive(Clone, Debug)]
+pub struct AccountsSettings {
+    /// Directory of `system.json`, `backend.json` and `tenant.template.json`.
+    pub accounts: PathBuf,
+    /// Directory with one file a tenant.
+    pub tenants: PathBuf,
+    /// Key directory.
+    pub keys: PathBuf,
+}
+
+impl AccountsSettings {
+    /// Reads [`SETTINGS`].
+    pub fn read(reader: &mut Reader) -> Self {
+        let mut directory = |setting| PathBuf::from(reader.text(setting));
+        Self {
+            accounts: directory(&ACCOUNTS_DIR),
+            tenants: directory(&TENANTS_DIR),
+            keys: directory(&KEYS_DIR),
+        }
+    }
+}
