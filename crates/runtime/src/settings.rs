@@ -4,6 +4,7 @@
 //! value of a secret is never repeated. Refuses: to guess. A value that does not parse is an
 //! error, never the default.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -22,6 +23,29 @@ pub struct Setting {
     pub unit: &'static str,
     /// One sentence for the operator.
     pub help: &'static str,
+}
+
+/// Settings as a markdown table, one row each; what every binary prints at `--settings`.
+///
+/// A setting that several parts share is listed once.
+#[must_use]
+pub fn markdown_table(settings: &[Setting]) -> String {
+    let mut table = String::from("| setting | default | unit | meaning |\n|---|---|---|---|\n");
+    let mut seen = BTreeSet::new();
+    for setting in settings {
+        if !seen.insert(setting.name) {
+            continue;
+        }
+        let default = setting.default.map_or("none".to_owned(), |value| format!("`{value}`"));
+        let cells = [&format!("`{}`", setting.name), &default, setting.unit, setting.help];
+        for cell in cells {
+            table.push_str("| ");
+            table.push_str(&cell.replace('|', "\\|"));
+            table.push(' ');
+        }
+        table.push_str("|\n");
+    }
+    table
 }
 
 /// One mistake in the environment.
@@ -175,6 +199,16 @@ mod tests {
         assert_eq!(reader.number::<u16>(&PORT, 1..=u16::MAX), 6379);
         assert_eq!(reader.one_of(&FORMAT, &["human", "json"]), "human");
         assert_eq!(reader.finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_table_lists_each_setting_once_and_keeps_its_columns() {
+        const WORD: Setting = Setting { name: "WORD", default: None, unit: "a|b", help: "Which." };
+        assert_eq!(
+            markdown_table(&[PORT, WORD, PORT]),
+            "| setting | default | unit | meaning |\n|---|---|---|---|\n\
+             | `PORT` | `6379` | a port |  |\n| `WORD` | none | a\\|b | Which. |\n"
+        );
     }
 
     #[test]
