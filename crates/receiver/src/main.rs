@@ -1,3 +1,51 @@
 //! wegweiser-receiver: fetch, decode, write, settle.
+//!
+//! Run any number of replicas; they share the same durable consumers. SIGTERM drains: what is
+//! held is finished and settled. A kill at any instant loses nothing and doubles nothing.
 
-fn main() {}
+mod batch;
+mod crash_poison;
+mod hold;
+mod lanes;
+mod pipeline;
+mod presence;
+mod settings;
+mod settle;
+mod tasks;
+
+use std::process::ExitCode;
+
+use runtime::{EXIT_USAGE, settings as environment, shutdown, telemetry};
+
+use crate::settings::ReceiverSettings;
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some() {
+        return settings::describe();
+    }
+    let mut reader = environment::Reader::from_environment();
+    let settings = ReceiverSettings::read(&mut reader);
+    let telemetry_settings = telemetry::TelemetrySettings::read(&mut reader);
+    if let Err(mistakes) = reader.finish() {
+        settings::complain(&mistakes);
+        return ExitCode::from(EXIT_USAGE);
+    }
+    match run(&settings, &telemetry_settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            settings::complain(&format!("wegweiser-receiver: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(
+    settings: &ReceiverSettings,
+    telemetry_settings: &telemetry::TelemetrySettings,
+) -> anyhow::Result<()> {
+    let _telemetry = telemetry::start("wegweiser-receiver", telemetry_settings)?;
+    let stop = shutdown::on_signal()?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    tasks::run(settings, stop).await
+}

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use anyhow::Context as _;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
+use tokio::net::TcpListener;
 
 use crate::shutdown::CancellationToken;
 
@@ -83,16 +85,23 @@ async fn ready(State(health): State<Health>) -> (StatusCode, Json<BTreeMap<&'sta
     (status, Json(health.lock().clone()))
 }
 
-/// Serves the two routes until `stop`.
+/// Listens for [`serve`].
 ///
 /// # Errors
 /// The address cannot be listened on.
-pub async fn serve(
-    listen: SocketAddr,
-    health: Health,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::bind(listen).await?;
+pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("listen on {listen}: choose another address"))?;
     tracing::info!(address = %listener.local_addr()?, "health listening");
-    axum::serve(listener, routes(health)).with_graceful_shutdown(stop.cancelled_owned()).await
+    Ok(listener)
+}
+
+/// Serves the two routes until `stop`.
+pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) {
+    let served =
+        axum::serve(listener, routes(health)).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!(%error, "health endpoint ended");
+    }
 }

@@ -1,0 +1,54 @@
+//! Decode: deliveries into records of a lane, or into the reason why not.
+
+use broker::Delivery;
+use protocol::{MessageId, MessageKey, Reject, decode as decode_payload};
+
+use crate::lanes::Lane;
+
+/// A delivery that says something this lane can write.
+#[derive(Debug)]
+pub(crate) struct Accepted<R> {
+    pub(crate) delivery: Delivery,
+    pub(crate) record: R,
+    enveloped: Option<MessageId>,
+}
+
+impl<R> Accepted<R> {
+    /// The key under which the message counts once.
+    pub(crate) fn key(&self) -> MessageKey {
+        self.delivery.key(self.enveloped.clone())
+    }
+}
+
+/// A fetched batch after decoding.
+#[derive(Debug)]
+pub(crate) struct Batch<R> {
+    pub(crate) accepted: Vec<Accepted<R>>,
+    pub(crate) rejected: Vec<(Delivery, Reject)>,
+}
+
+/// Sorts deliveries into those that can be written and those that never can.
+pub(crate) fn decode<L: Lane>(deliveries: Vec<Delivery>) -> Batch<L::Record> {
+    let mut accepted = Vec::with_capacity(deliveries.len());
+    let mut rejected = Vec::new();
+    for delivery in deliveries {
+        match decode_one::<L>(&delivery) {
+            Ok((record, enveloped)) => accepted.push(Accepted { delivery, record, enveloped }),
+            Err(reject) => rejected.push((delivery, reject)),
+        }
+    }
+    Batch { accepted, rejected }
+}
+
+fn decode_one<L: Lane>(delivery: &Delivery) -> Result<(L::Record, Option<MessageId>), Reject> {
+    let subject = delivery
+        .device_subject()
+        .map_err(|error| Reject::UnknownSubject(error.to_string().into()))?;
+    let (event, enveloped) = decode_payload(&subject, delivery.payload(), delivery.published())?;
+    match L::record(event) {
+        Some(record) => Ok((record, enveloped)),
+        None => Err(Reject::UnknownSubject(
+            format!("stream {} carries no {}", delivery.stream(), subject.kind().name()).into(),
+        )),
+    }
+}

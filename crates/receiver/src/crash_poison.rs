@@ -1,0 +1,100 @@
+//! Messages that kill or hang their receiver, so that none lives to give a verdict.
+//!
+//! After `max_deliver` deliveries the broker says so once, in an advisory that `ADVISORIES`
+//! keeps. From it the original is fetched and parked; where retention has removed it meanwhile, a
+//! tombstone is parked. No receiver need be alive when the last delivery fails.
+
+use broker::{Broker, BrokerGone, Delivery, Parked, PublishError, StoredMessage};
+use protocol::{DeadLetter, Reject, UnixMillis};
+use serde::Deserialize;
+
+use crate::hold::Source;
+use crate::settle::settle_advisory;
+
+/// What the broker says when a message's last permitted delivery has failed.
+#[derive(Debug, Deserialize)]
+struct Advisory {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    stream: String,
+    #[serde(default)]
+    stream_seq: u64,
+    #[serde(default)]
+    deliveries: u64,
+}
+
+const MAX_DELIVERIES: &str = "io.nats.jetstream.advisory.v1.max_deliver";
+
+#[derive(Debug, thiserror::Error)]
+enum ParkError {
+    #[error(transparent)]
+    Fetch(#[from] BrokerGone),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// Runs until the source ends.
+pub(crate) async fn run(broker: Broker, mut source: Source) {
+    while let Some(advisories) = source.fetch().await {
+        for advisory in &advisories {
+            while let Err(error) = park_original(&broker, advisory).await {
+                tracing::warn!(%error, "an undeliverable message is not parked yet, trying again");
+                let held: Vec<&Delivery> = advisories.iter().collect();
+                if source.pause(&held).await.is_none() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn park_original(broker: &Broker, delivery: &Delivery) -> Result<(), ParkError> {
+    let proof = match serde_json::from_slice::<Advisory>(delivery.payload()) {
+        Ok(advisory) if advisory.kind == MAX_DELIVERIES => Some(park(broker, &advisory).await?),
+        // Terminations are our own, made after parking.
+        Ok(_) => None,
+        Err(error) => {
+            tracing::error!(%error, sequence = delivery.sequence(), "unreadable advisory");
+            None
+        }
+    };
+    settle_advisory(delivery, proof).await;
+    Ok(())
+}
+
+async fn park(broker: &Broker, advisory: &Advisory) -> Result<Parked, ParkError> {
+    let Advisory { stream, stream_seq, deliveries, .. } = advisory;
+    let original = broker.stored_message(stream, *stream_seq).await?;
+    let tombstone = original.is_none();
+    let original = original.unwrap_or_else(|| StoredMessage {
+        subject: "unknown".to_owned(),
+        message_id: None,
+        published: UnixMillis::new(0),
+        payload: Default::default(),
+    });
+    let reject = Reject::DeliveriesExhausted(
+        format!(
+            "{deliveries} deliveries ended without a verdict; it may kill or hang its receiver"
+        )
+        .into(),
+    );
+    let letter = DeadLetter {
+        stream,
+        sequence: *stream_seq,
+        subject: &original.subject,
+        message_id: original.message_id.as_ref().map(protocol::MessageId::as_str),
+        reject: &reject,
+        attempts: *deliveries,
+        first_seen: original.published,
+        tombstone,
+    };
+    tracing::error!(
+        stream,
+        sequence = stream_seq,
+        deliveries,
+        tombstone,
+        "parking a message that no receiver survived"
+    );
+    Ok(broker.park(&letter, original.payload).await?)
+}

@@ -1,0 +1,191 @@
+//! Where a lane's messages come from, and how they are held while a sink is ill.
+//!
+//! Promises: whatever is held here, decoded or not, is kept alive with progress acks for as long
+//! as its write takes; at most two batches are held; while a sink is ill nothing is fetched.
+
+#![expect(clippy::disallowed_methods, reason = "keeps alive what it holds; settles nothing")]
+
+use std::time::Duration;
+
+use broker::{Broker, Delivery, Pull};
+use runtime::health::Part;
+use runtime::retry::Backoff;
+use runtime::shutdown::CancellationToken;
+use storage::Written;
+use tokio::time::Instant;
+
+use crate::batch::{Accepted, Batch};
+use crate::lanes::Lane;
+use crate::pipeline::{Outcome, Settled};
+
+/// Shortest pause before something is tried again.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+/// Longest pause before something is tried again.
+const RETRY_LONGEST: Duration = Duration::from_secs(5);
+/// Signs of life within one `ack_wait`.
+const SIGNS_OF_LIFE: u32 = 3;
+
+/// Which consumer a lane pulls from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) stream: &'static str,
+    pub(crate) consumer: &'static str,
+    pub(crate) batch_messages: usize,
+}
+
+/// A durable consumer, pulled until told to stop.
+pub(crate) struct Source {
+    broker: Broker,
+    origin: Origin,
+    part: Part,
+    stop: CancellationToken,
+    pull: Option<Pull>,
+    /// Fetched beside a write, not yet decoded.
+    ahead: Vec<Delivery>,
+    backoff: Backoff,
+}
+
+impl Source {
+    pub(crate) fn new(
+        broker: &Broker,
+        origin: Origin,
+        part: Part,
+        stop: &CancellationToken,
+    ) -> Self {
+        Self {
+            broker: broker.clone(),
+            origin,
+            part,
+            stop: stop.clone(),
+            pull: None,
+            ahead: Vec::new(),
+            backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
+        }
+    }
+
+    /// The next deliveries; `None` once stopping and nothing is left to take.
+    pub(crate) async fn fetch(&mut self) -> Option<Vec<Delivery>> {
+        if !self.ahead.is_empty() {
+            return Some(std::mem::take(&mut self.ahead));
+        }
+        loop {
+            match self.try_fetch().await {
+                Ok(deliveries) => {
+                    self.backoff.reset();
+                    return deliveries;
+                }
+                Err(error) => {
+                    self.part.down(&error.to_string());
+                    let pause = tokio::time::sleep(self.backoff.next_delay());
+                    self.stop.run_until_cancelled(pause).await?;
+                }
+            }
+        }
+    }
+
+    async fn try_fetch(&mut self) -> Result<Option<Vec<Delivery>>, broker::BrokerGone> {
+        let Origin { stream, consumer, batch_messages } = self.origin;
+        let pull = match &mut self.pull {
+            Some(pull) => pull,
+            None => {
+                let pull = Pull::open(&self.broker, stream, consumer, batch_messages).await?;
+                self.part.up();
+                self.pull.insert(pull)
+            }
+        };
+        if let Some(deliveries) = self.stop.run_until_cancelled(pull.next()).await {
+            return deliveries.inspect(|_| self.part.up());
+        }
+        // Stopping: what the last request still brings is taken, so that nothing is redelivered.
+        pull.close();
+        pull.next().await
+    }
+
+    /// Writes a batch however long its sink is ill; gives up only when stopping.
+    pub(crate) async fn write<L: Lane>(
+        &mut self,
+        lane: &L,
+        batch: Batch<L::Record>,
+    ) -> Vec<Settled> {
+        let written = self.write_until_confirmed(lane, &batch).await;
+        let mut outcomes: Vec<Settled> = Vec::new();
+        for (delivery, reject) in batch.rejected {
+            outcomes.push((delivery, Outcome::Park(reject)));
+        }
+        let mut written = written.unwrap_or_default().into_iter();
+        for Accepted { delivery, .. } in batch.accepted {
+            let outcome = match written.next() {
+                Some(Ok(committed)) => Outcome::Done(committed),
+                Some(Err(reject)) => Outcome::Park(reject),
+                None => Outcome::Retry,
+            };
+            outcomes.push((delivery, outcome));
+        }
+        outcomes
+    }
+
+    /// `None`: the sink is still ill and we are stopping.
+    async fn write_until_confirmed<L: Lane>(
+        &mut self,
+        lane: &L,
+        batch: &Batch<L::Record>,
+    ) -> Option<Vec<Written>> {
+        if batch.accepted.is_empty() {
+            return None;
+        }
+        let accepted = batch.accepted.iter().map(|accepted| &accepted.delivery);
+        let held: Vec<&Delivery> =
+            accepted.chain(batch.rejected.iter().map(|(delivery, _)| delivery)).collect();
+        let mut repeated = false;
+        loop {
+            // The next batch is fetched beside the first attempt, and beside no other.
+            let attempt = lane.write(&batch.accepted, repeated);
+            match self.keep_alive_during(&held, !repeated, attempt).await {
+                Ok(written) => {
+                    self.part.up();
+                    self.backoff.reset();
+                    return Some(written);
+                }
+                Err(unavailable) => self.part.down(&unavailable.to_string()),
+            }
+            repeated = true;
+            self.pause(&held).await?;
+        }
+    }
+
+    /// Waits before the next attempt, holding what is held; `None` when stopping.
+    pub(crate) async fn pause(&mut self, held: &[&Delivery]) -> Option<()> {
+        let stop = self.stop.clone();
+        let pause = tokio::time::sleep(self.backoff.next_delay());
+        self.keep_alive_during(held, false, stop.run_until_cancelled(pause)).await
+    }
+
+    /// Does `work` while everything that is held shows signs of life. `fetch_ahead`: one more
+    /// batch may be requested meanwhile; it is held like the rest.
+    pub(crate) async fn keep_alive_during<T>(
+        &mut self,
+        held: &[&Delivery],
+        fetch_ahead: bool,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut work = std::pin::pin!(work);
+        let Some(pull) = &mut self.pull else {
+            return work.await;
+        };
+        let every = pull.ack_wait() / SIGNS_OF_LIFE;
+        let mut signs_of_life = tokio::time::interval_at(Instant::now() + every, every);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                _ = signs_of_life.tick() => {
+                    for delivery in held.iter().copied().chain(&self.ahead) {
+                        // A lost sign of life costs nothing until ack_wait, and there are more.
+                        let _ = delivery.progress().await;
+                    }
+                }
+                () = pull.absorb(&mut self.ahead, fetch_ahead) => {}
+            }
+        }
+    }
+}
