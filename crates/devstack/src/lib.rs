@@ -16,16 +16,21 @@
 
 mod account;
 mod home;
+pub mod local;
 mod nats;
 pub mod output;
 mod postgres;
 mod process;
+mod proxy;
 mod ready;
 mod redis;
 mod stack_dir;
+pub mod tls;
 pub mod tools;
 
+pub use local::{LocalStack, LocalStackBuilder};
 pub use nats::{Nats, NatsBuilder};
 pub use postgres::{DatabaseAddress, Postgres, PostgresBuilder};
+pub use proxy::{CHUNK_BYTES_MAX, CHUNKS_IN_FLIGHT_MAX, TcpProxy};
 pub use redis::{Redis, RedisBuilder};
 pub use stack_dir::{STACK_DIR_VARIABLE, stack_dir};

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::account::set_mode;
 use crate::home::Home;
-use crate::process::{Launch, Process, StopSignal};
+use crate::process::{Launch, Process, StopSignal, wait_unused};
 use crate::ready::{self, NotReady, wait_ready};
 use crate::tools;
 
@@ -77,6 +77,8 @@ impl NatsBuilder {
             None => tools::nats_server()?.path().to_path_buf(),
         };
         let home = Home::open(self.dir.as_deref(), None)?;
+        // Before a port is chosen: the one that a dying predecessor holds may be the preferred one.
+        wait_unused(home.path())?;
         let config = home.path().join("nats.conf");
         fs::write(&config, &self.config)
             .with_context(|| format!("writing {}", config.display()))?;

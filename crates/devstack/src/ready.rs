@@ -87,8 +87,8 @@ pub(crate) fn on_free_port<T>(
     Err(last_error.context(format!("every one of {PORT_ATTEMPTS} ports was taken")))
 }
 
-/// Starts something again where it ran before. What a killed predecessor still holds (its port, the
-/// shared memory of Postgres) comes free within moments; until the deadline that is waited for.
+/// Starts something again where it ran before. Someone may borrow the port for a moment; until the
+/// deadline that is waited for.
 pub(crate) fn on_same_port<T>(mut start: impl FnMut() -> Result<T, NotReady>) -> Result<T> {
     let deadline = Instant::now() + READY_WITHIN;
     loop {

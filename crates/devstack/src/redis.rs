@@ -11,7 +11,7 @@ use anyhow::Result;
 use rustix::process::Signal;
 
 use crate::home::Home;
-use crate::process::{Launch, Process, StopSignal};
+use crate::process::{Launch, Process, StopSignal, wait_unused};
 use crate::ready::{self, NotReady, wait_ready};
 use crate::tools;
 
@@ -70,6 +70,8 @@ impl RedisBuilder {
             None => tools::redis_server()?.path().to_path_buf(),
         };
         let home = Home::open(self.dir.as_deref(), None)?;
+        // Before a port is chosen: the one that a dying predecessor holds may be the preferred one.
+        wait_unused(home.path())?;
         let recipe = Recipe {
             program,
             dir: home.path().to_path_buf(),

@@ -1,6 +1,6 @@
 # The warden of one server: starts it, ends it when the lifeline closes, and dies with it.
 #
-# Called as: sh -c SCRIPT warden STOP_SIGNAL GRACE_S LOG SETPRIV_FLAGS PROGRAM ARG...
+# Called as: sh -c SCRIPT warden STOP_SIGNAL GRACE_S LOCK LOG SETPRIV_FLAGS PROGRAM ARG...
 # Standard input is the lifeline: nothing is ever written to it; it closes when the process that
 # started us ends, however it ends. Standard output gets one line, the server's pid.
 #
@@ -8,9 +8,13 @@
 #
 # Server and watcher carry a parent death signal, so killing the warden ends both. They compare
 # their parent with the warden's pid first: it may have died before the signal was armed.
-stop_signal=$1 grace_s=$2 log=$3 setpriv_flags=$4
-shift 4
-exec 3<&0 </dev/null
+#
+# The server inherits the lock on its directory, so that the lock lasts as long as the server or any
+# child of it: two servers never share files.
+stop_signal=$1 grace_s=$2 lock=$3 log=$4 setpriv_flags=$5
+shift 5
+exec 3<&0 </dev/null 9>>"$lock"
+flock -w "$grace_s" 9 || exit 1
 
 # shellcheck disable=SC2086 # the flags are several words, or none
 setpriv $setpriv_flags --pdeathsig KILL -- \
@@ -29,7 +33,7 @@ setpriv --pdeathsig KILL -- sh -c '
     kill -s TERM "$1"
     setpriv --pdeathsig KILL sleep "$2"
     kill -s USR1 "$1"
-' watcher "$$" "$grace_s" >/dev/null 2>&1 &
+' watcher "$$" "$grace_s" >/dev/null 2>&1 9>&- &
 
 exec 3<&-
 echo "$server"

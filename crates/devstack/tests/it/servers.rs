@@ -1,10 +1,5 @@
 //! Every server that can be had here starts, answers, keeps its data over a restart, and stops.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "clippy allows it in the test functions themselves, not in their helpers"
-)]
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;

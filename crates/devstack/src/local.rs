@@ -1,0 +1,181 @@
+//! The local stack: all three servers under `.stack/`, with addresses and data that stay.
+//!
+//! Promises: at most one local stack runs per directory; its ports are the same at each start while
+//! nobody else has them; `.stack/env` (mode 0600) holds what a shell needs to reach it.
+//! Refuses to: start servers for tests; those have directories of their own.
+
+mod control;
+mod env_file;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::thread::ScopedJoinHandle;
+
+use anyhow::{Result, anyhow};
+
+pub use control::{clean, down, status, up};
+use state::{Ports, ServeLock};
+
+use crate::tls::{self, TlsFiles};
+use crate::{Nats, Postgres, Redis};
+
+/// Without a configuration of its own, the broker has JetStream and nothing else: no TLS, no accounts.
+const PLAIN_NATS_CONFIG: &str = "jetstream {}\n";
+
+/// How to start the local stack.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct LocalStackBuilder {
+    stack: PathBuf,
+    nats_config: Option<String>,
+}
+
+impl LocalStackBuilder {
+    /// The text of nats-server's configuration. With it, `.stack/env` names the local authority's
+    /// certificate, which [`TlsFiles`] has.
+    pub fn nats_config(mut self, text: impl Into<String>) -> Self {
+        self.nats_config = Some(text.into());
+        self
+    }
+
+    /// Starts all three servers, at once, and waits until they answer.
+    ///
+    /// # Errors
+    /// When a local stack runs already, or a server does not come up; the others are stopped then.
+    pub fn start(self) -> Result<LocalStack> {
+        let lock = ServeLock::acquire(&self.stack)?;
+        let ports = Ports::load(&self.stack);
+        let tls = tls_files(&self.stack)?;
+        let config = self.nats_config.as_deref().unwrap_or(PLAIN_NATS_CONFIG);
+
+        let nats = || {
+            let mut server = Nats::builder().dir(self.stack.join("nats")).config(config);
+            if let Some(ports) = &ports {
+                server = server.preferred_port(ports.nats);
+            }
+            server.start()
+        };
+        let redis = || {
+            let mut server = Redis::builder().dir(self.stack.join("redis")).persist(true);
+            if let Some(ports) = &ports {
+                server = server.preferred_port(ports.redis);
+            }
+            server.start()
+        };
+        let postgres = || {
+            let mut server = Postgres::builder().dir(self.stack.join("postgres"));
+            if let Some(ports) = &ports {
+                server = server.preferred_port(ports.postgres);
+            }
+            server.start()
+        };
+        let (nats, redis, postgres) = std::thread::scope(|scope| {
+            let nats = scope.spawn(nats);
+            let redis = scope.spawn(redis);
+            let postgres = scope.spawn(postgres);
+            (joined(nats), joined(redis), joined(postgres))
+        });
+        let stack = LocalStack {
+            nats: nats?,
+            redis: redis?,
+            postgres: postgres?,
+            tls,
+            stack: self.stack,
+            lock,
+        };
+        stack.publish()?;
+        Ok(stack)
+    }
+}
+
+/// The running local stack; it stops when this is dropped.
+#[derive(Debug)]
+pub struct LocalStack {
+    /// The broker.
+    pub nats: Nats,
+    /// The rings.
+    pub redis: Redis,
+    /// The records.
+    pub postgres: Postgres,
+    tls: TlsFiles,
+    stack: PathBuf,
+    // Last, so that it is let go of when the servers have stopped.
+    lock: ServeLock,
+}
+
+impl LocalStack {
+    /// Options for the stack in `stack` (as [`crate::stack_dir`] gives it).
+    pub fn builder(stack: impl Into<PathBuf>) -> LocalStackBuilder {
+        LocalStackBuilder { stack: stack.into(), nats_config: None }
+    }
+
+    /// The certificates that the broker's configuration may name.
+    #[must_use]
+    pub fn tls(&self) -> &TlsFiles {
+        &self.tls
+    }
+
+    /// Stops all three at once; none gets more time than a server alone.
+    ///
+    /// # Errors
+    /// When one cannot be ended; the others are ended all the same.
+    pub fn stop(&mut self) -> Result<()> {
+        let Self { nats, redis, postgres, .. } = self;
+        let ended = std::thread::scope(|scope| {
+            let nats = scope.spawn(|| nats.stop());
+            let redis = scope.spawn(|| redis.stop());
+            let postgres = scope.spawn(|| postgres.stop());
+            [joined(nats), joined(redis), joined(postgres)]
+        });
+        self.lock.withdraw();
+        ended.into_iter().collect()
+    }
+
+    /// Writes what others need to find us.
+    fn publish(&self) -> Result<()> {
+        let ports = Ports {
+            nats: self.nats.port(),
+            redis: self.redis.port(),
+            postgres: self.postgres.port(),
+        };
+        ports.save(&self.stack)?;
+        env_file::write(self, &env_file_path(&self.stack))?;
+        self.lock.publish(&state::State {
+            pid: std::process::id(),
+            servers: vec![
+                state::Server::new("nats", self.nats.url(), self.nats.pid(), self.nats.log_path()),
+                state::Server::new(
+                    "redis",
+                    &format!("{}:{}", self.redis.host(), self.redis.port()),
+                    self.redis.pid(),
+                    self.redis.log_path(),
+                ),
+                state::Server::new(
+                    "postgres",
+                    &format!("127.0.0.1:{}", self.postgres.port()),
+                    self.postgres.pid(),
+                    self.postgres.log_path(),
+                ),
+            ],
+        })
+    }
+}
+
+/// The certificates of the local stack in `stack`, made if they are missing: the broker's
+/// configuration names them before the broker is started.
+///
+/// # Errors
+/// When they cannot be made.
+pub fn tls_files(stack: &Path) -> Result<TlsFiles> {
+    tls::files_in(&stack.join("tls"))
+}
+
+/// The file that a shell sources to reach the local stack.
+#[must_use]
+pub fn env_file_path(stack: &Path) -> PathBuf {
+    stack.join("env")
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|_| Err(anyhow!("a thread that handles a server has panicked")))
+}

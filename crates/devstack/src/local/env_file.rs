@@ -1,0 +1,63 @@
+//! `.stack/env`: the local stack's addresses for a shell to source.
+//!
+//! Promises: what the caller has set already wins, a whole system at a time: with a `NATS_URL` of the
+//! caller's, neither our certificate nor our credentials are put beside it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+use secrecy::ExposeSecret as _;
+
+use super::LocalStack;
+use super::state::write_whole;
+
+pub(super) fn write(stack: &LocalStack, path: &Path) -> Result<()> {
+    let nats = [
+        ("NATS_URL", stack.nats.url().to_owned()),
+        ("WEGWEISER_NATS_CA", stack.tls.ca.display().to_string()),
+    ];
+    let with_tls = stack.nats.url().starts_with("tls://");
+    let nats = if with_tls { &nats[..] } else { &nats[..1] };
+    let database_url = stack.postgres.address().url();
+    let database = [("DATABASE_URL", database_url.expose_secret().to_owned())];
+    let redis = [
+        ("METRICS_REDIS_HOST", stack.redis.host().to_owned()),
+        ("METRICS_REDIS_PORT", stack.redis.port().to_string()),
+    ];
+    let mut text = String::from(
+        "# Written at each start of the local stack. It holds a password. What is set already wins.\n",
+    );
+    for group in [nats, &database, &redis] {
+        group_text(&mut text, group)?;
+    }
+    write_whole(path, text.as_bytes())
+}
+
+/// One system: all of it, unless its first variable is set.
+fn group_text(text: &mut String, variables: &[(&str, String)]) -> Result<()> {
+    let Some((first, _)) = variables.first() else {
+        return Ok(());
+    };
+    writeln!(text, "if [ -z \"${{{first}:-}}\" ]; then")?;
+    for (name, value) in variables {
+        writeln!(text, "    export {name}={}", quoted(value))?;
+    }
+    writeln!(text, "fi")?;
+    Ok(())
+}
+
+/// As a shell takes it literally.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_in_a_path_stays_a_quote() {
+        assert_eq!(quoted("/home/o'neil/ca.pem"), r"'/home/o'\''neil/ca.pem'");
+    }
+}

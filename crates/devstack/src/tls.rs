@@ -1,0 +1,85 @@
+//! A certificate authority of this machine's own, for TLS on loopback.
+//!
+//! Promises: it is made once per directory and then reused; private keys have mode 0600; the
+//! authority's own key is never written, so it can sign nothing else.
+//! Refuses to: vouch for any name but this machine's loopback ones.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+
+const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Where the PEM files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The authority's certificate: what clients trust.
+    pub ca: PathBuf,
+    /// The server's certificate for `localhost`, `127.0.0.1` and `::1`.
+    pub certificate: PathBuf,
+    /// The server's private key, mode 0600.
+    pub key: PathBuf,
+}
+
+/// The files in `dir`, made if they are missing.
+///
+/// # Errors
+/// When they cannot be made or written.
+pub fn files_in(dir: &Path) -> Result<TlsFiles> {
+    let parent = dir.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
+    let files = TlsFiles {
+        ca: dir.join("ca.pem"),
+        certificate: dir.join("server.pem"),
+        key: dir.join("server.key"),
+    };
+    let lock_path = dir.with_extension("lock");
+    let lock =
+        File::create(&lock_path).with_context(|| format!("creating {}", lock_path.display()))?;
+    lock.lock().with_context(|| format!("waiting for {}", lock_path.display()))?;
+    if dir.is_dir() {
+        return Ok(files);
+    }
+    let unfinished = tempfile::tempdir_in(parent).context("creating a directory for TLS files")?;
+    write_all_in(unfinished.path()).context("making certificates for this machine")?;
+    fs::rename(unfinished.keep(), dir).with_context(|| format!("naming {}", dir.display()))?;
+    Ok(files)
+}
+
+fn write_all_in(dir: &Path) -> Result<()> {
+    let authority_key = KeyPair::generate()?;
+    let mut authority = CertificateParams::default();
+    authority.distinguished_name.push(DnType::CommonName, "Wegweiser local stack");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+
+    let server_key = KeyPair::generate()?;
+    let mut server = CertificateParams::new(NAMES.map(str::to_owned))?;
+    server.distinguished_name.push(DnType::CommonName, "localhost");
+    server.use_authority_key_identifier_extension = true;
+    server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let issuer = Issuer::from_params(&authority, &authority_key);
+    let certificate = server.signed_by(&server_key, &issuer)?;
+
+    write(&dir.join("ca.pem"), &authority.self_signed(&authority_key)?.pem(), 0o644)?;
+    write(&dir.join("server.pem"), &certificate.pem(), 0o644)?;
+    write(&dir.join("server.key"), &server_key.serialize_pem(), 0o600)
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .with_context(|| format!("creating {}", path.display()))?;
+    file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+}
