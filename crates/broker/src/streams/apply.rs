@@ -41,6 +41,15 @@ pub enum ApplyError {
         #[source]
         source: ServerError,
     },
+    /// Every change was made, and the check afterwards could not be.
+    #[error("every change was made ({}), but not checked; plan shows whether it holds", done_list(.done))]
+    NotChecked {
+        /// What was changed.
+        done: Vec<String>,
+        /// Why it was not checked.
+        #[source]
+        source: ServerError,
+    },
     /// Everything was accepted and still differs: somebody else changes it too, or the server
     /// keeps another value.
     #[error("the broker accepted every change and still differs{}\nif nobody else applies other files, state in the file the value that the broker shows", list(&.0.changes.iter().collect::<Vec<_>>()))]
@@ -50,8 +59,7 @@ pub enum ApplyError {
 /// Applies the files. Applying twice, or two operators at once with the same files, is harmless.
 ///
 /// # Errors
-/// See [`ApplyError`]; all but [`ApplyError::Stopped`] and [`ApplyError::StillDiffers`] mean that
-/// nothing was changed.
+/// See [`ApplyError`]; the first three of its kinds mean that nothing was changed.
 pub async fn apply(
     broker: &Broker,
     desired: &Desired,
@@ -77,13 +85,10 @@ pub async fn apply(
     if done.is_empty() {
         return Ok(Applied { plan });
     }
-    let left = difference::between(&server, desired).await;
-    match left {
+    match difference::between(&server, desired).await {
         Ok(left) if left.plan.is_empty() => Ok(Applied { plan }),
         Ok(left) => Err(ApplyError::StillDiffers(left.plan)),
-        Err(source) => {
-            Err(ApplyError::Stopped { object: "the check afterwards".to_owned(), done, source })
-        }
+        Err(source) => Err(ApplyError::NotChecked { done, source }),
     }
 }
 

@@ -94,7 +94,7 @@ pub(super) const STREAM: &[Field] = &[
     field("storage", Kind::Word(&["file", "memory"]), Otherwise::Required, Change::Never),
     field("num_replicas", Kind::Number(1, 5), Otherwise::Required, Change::MayLose),
     field("discard", Kind::Word(&["old", "new"]), Otherwise::Required, Change::MayLose),
-    field("discard_new_per_subject", Kind::Flag, Otherwise::False, Change::Free),
+    field("discard_new_per_subject", Kind::Flag, Otherwise::False, Change::MayLose),
     field(
         "max_age",
         Kind::Nanoseconds(SHORTEST_AGE_NANOSECONDS),

@@ -8,30 +8,35 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
+use super::compare::Difference;
 use super::server::{Found, Server, ServerError};
 use super::{rules, subjects, words};
 use crate::plan::Effect;
 
 type Config = Map<String, Value>;
 
-/// What changing `field` of a stream from what it has to `after` does.
+/// What a difference in a field of a stream does.
 pub(super) async fn of_stream(
     server: &Server<'_>,
     stream: &Found,
-    field: &str,
-    after: &Value,
+    difference: &Difference,
     desired: &Config,
 ) -> Result<Effect, ServerError> {
-    let before = stream.config.get(field).unwrap_or(&Value::Null);
+    let before = difference.before.as_ref().unwrap_or(&Value::Null);
+    let after = difference.after.as_ref().unwrap_or(&Value::Null);
     let messages = stream.number("/state/messages");
     let bytes = stream.number("/state/bytes");
-    let loses = match field {
+    let loses = match difference.field.as_str() {
         "retention" => return Ok(retention(before, after, messages)),
         "subjects" => subjects_removed(server, stream, desired).await?,
         "discard" => (before == "new").then(|| {
             format!(
                 "the refusal of new messages: when full, the oldest are dropped instead (now {bytes} bytes)"
             )
+        }),
+        "discard_new_per_subject" => (before == true).then(|| {
+            "the refusal of new messages for a full subject: its oldest are dropped instead"
+                .to_owned()
         }),
         "num_replicas" => (after.as_u64() < before.as_u64()).then(|| {
             format!("copies: each of the {messages} messages is kept {after} times, not {before}")

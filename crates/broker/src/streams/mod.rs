@@ -7,6 +7,7 @@
 //! these files, and to lose data unless allowed by name ([`Destructive::Allow`]).
 
 mod apply;
+mod compare;
 mod difference;
 mod fields;
 mod files;

@@ -106,7 +106,7 @@ async fn of_stream(
     let mut consumers = Vec::new();
     for consumer in &stream.consumers {
         let found = server.consumer(&stream.name, &consumer.name).await?;
-        let object = format!("consumer {}/{}", stream.name, consumer.name);
+        let object = difference::consumer_object(&stream.name, &consumer.name);
         let number = |pointer| found.as_ref().map_or(0, |found| found.number(pointer));
         consumers.push(ConsumerStatus {
             name: consumer.name.clone(),
@@ -124,7 +124,7 @@ async fn of_stream(
     });
     Ok(StreamStatus {
         name: stream.name.clone(),
-        health: health(existing.is_some(), &format!("stream {}", stream.name), plan),
+        health: health(existing.is_some(), &difference::stream_object(&stream.name), plan),
         messages: number("/state/messages"),
         bytes: number("/state/bytes"),
         max_bytes: number("/config/max_bytes"),
