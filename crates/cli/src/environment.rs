@@ -1,0 +1,86 @@
+//! What a verb needs from the environment, and the connections that follow from it.
+//!
+//! Promises: a verb reads only the settings that it needs, and tells all mistakes in them at once.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use broker::accounts::KEYS_DIR;
+use broker::{Broker, BrokerSettings};
+use identity::KeyDir;
+use runtime::settings::{Mistakes, Reader, Setting, markdown_table};
+use runtime::telemetry::{self, Telemetry, TelemetrySettings};
+use storage::{PostgresSettings, Records, RedisSettings, Rings};
+
+/// Name of our connections, as the broker shows it.
+const CONNECTION_NAME: &str = "wegweiser";
+
+/// Every setting of every verb.
+const SETTINGS: [&[Setting]; 6] = [
+    broker::SETTINGS,
+    broker::accounts::SETTINGS,
+    broker::streams::SETTINGS,
+    storage::REDIS_SETTINGS,
+    storage::POSTGRES_SETTINGS,
+    telemetry::SETTINGS,
+];
+
+/// Every setting of every verb as a markdown table.
+pub(crate) fn settings_table() -> String {
+    markdown_table(&SETTINGS.concat()).trim_end().to_owned()
+}
+
+/// Reads settings with `part`.
+///
+/// # Errors
+/// Every mistake in them.
+pub(crate) fn read<T>(part: impl FnOnce(&mut Reader) -> T) -> Result<T, Mistakes> {
+    let mut reader = Reader::from_environment();
+    let settings = part(&mut reader);
+    reader.finish()?;
+    Ok(settings)
+}
+
+/// The broker's settings, with our name.
+pub(crate) fn broker_settings(reader: &mut Reader) -> BrokerSettings {
+    BrokerSettings::read(reader, CONNECTION_NAME)
+}
+
+/// Connects to the broker.
+pub(crate) async fn broker() -> anyhow::Result<Broker> {
+    let settings = read(broker_settings)?;
+    Broker::connect(&settings).await.context("connecting to the broker")
+}
+
+/// Prepares the rings, and tells how many points one holds.
+pub(crate) fn rings() -> anyhow::Result<(Rings, RedisSettings)> {
+    let settings = read(RedisSettings::read)?;
+    Ok((Rings::open(&settings)?, settings))
+}
+
+/// Prepares the records.
+pub(crate) fn records() -> anyhow::Result<Records> {
+    let settings = read(PostgresSettings::read)?;
+    Ok(Records::open(&settings)?)
+}
+
+/// Opens the key directory.
+pub(crate) fn keys(path: &Path) -> anyhow::Result<KeyDir> {
+    KeyDir::open(path).with_context(|| {
+        let name = KEYS_DIR.name;
+        format!("opening the key directory; set {name}, or run: wegweiser accounts bootstrap")
+    })
+}
+
+/// Starts logging for a verb that keeps running; a verb that answers once logs where asked to.
+///
+/// # Errors
+/// The settings are wrong or traces cannot be sent.
+pub(crate) fn telemetry(keeps_running: bool) -> anyhow::Result<Option<Telemetry>> {
+    let asked = std::env::var_os(telemetry::LOG.name).is_some_and(|value| !value.is_empty());
+    if !keeps_running && !asked {
+        return Ok(None);
+    }
+    let settings = read(TelemetrySettings::read)?;
+    telemetry::start(CONNECTION_NAME, &settings).context("starting logs").map(Some)
+}

@@ -1,0 +1,64 @@
+//! The verbs, one file each.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::accounts::AccountsCommand;
+use crate::device::DeviceCommand;
+use crate::devices::DevicesCommand;
+use crate::metrics::MetricsCommand;
+use crate::migrate::MigrateCommand;
+use crate::streams::StreamsCommand;
+use crate::{environment, output};
+
+/// Runs a Wegweiser installation. Connections come from the environment: see `--settings`.
+#[derive(Debug, Parser)]
+#[command(name = "wegweiser", version, arg_required_else_help = true)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    /// Print every setting with default and unit, as a markdown table.
+    #[arg(long)]
+    settings: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make the broker's accounts what their files say.
+    Accounts(AccountsCommand),
+    /// Admit a device.
+    Device(DeviceCommand),
+    /// List devices and whether they are online.
+    Devices(DevicesCommand),
+    /// Read the newest points of a metric.
+    Metrics(MetricsCommand),
+    /// Bring the database's schema up to date.
+    Migrate(MigrateCommand),
+    /// Print every setting with default and unit, as a markdown table.
+    Settings,
+    /// Make the broker's streams what their files say.
+    Streams(StreamsCommand),
+}
+
+/// Runs what was asked for.
+///
+/// # Errors
+/// Whatever the verb cannot do.
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let verb = arguments.verb.unwrap_or(Verb::Settings);
+    let _telemetry = environment::telemetry(false)?;
+    match verb {
+        Verb::Accounts(command) => crate::accounts::run(command).await,
+        Verb::Device(command) => crate::device::run(command),
+        Verb::Devices(command) => crate::devices::run(command).await,
+        Verb::Metrics(command) => crate::metrics::run(command).await,
+        Verb::Migrate(command) => crate::migrate::run(command).await,
+        Verb::Settings => {
+            output::text(&environment::settings_table())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Streams(command) => crate::streams::run(command, &environment::broker().await?).await,
+    }
+}
