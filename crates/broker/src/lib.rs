@@ -7,6 +7,7 @@ pub mod accounts;
 mod connection;
 mod consumers;
 mod delivery;
+mod outbox;
 pub mod plan;
 mod publish;
 mod pull;
@@ -16,6 +17,9 @@ pub mod streams;
 pub use connection::{Broker, BrokerGone, ConnectError};
 pub use consumers::{ConsumerState, StoredMessage};
 pub use delivery::Delivery;
+pub use outbox::{
+    Bound, Bounds, Dropped, HandOverError, KindFigures, Outbox, OutboxFigures, Sender,
+};
 pub use publish::{Parked, PublishError, Ticket};
 pub use pull::Pull;
 pub use settings::{BrokerSettings, SETTINGS};

@@ -1,0 +1,235 @@
+//! What a device hands over for publishing, until the stream has confirmed each message.
+//!
+//! Promises: a message is numbered per kind when it is handed over and keeps that number as its
+//! id, however often it is sent; it leaves only by the stream's confirmation or by a drop that is
+//! counted with its reason. Numbers go out in order per kind as long as nothing has to be sent
+//! again. Memory is bounded per kind in messages and bytes. Metrics and heartbeats lose their
+//! oldest when there are too many; monitoring reports and responses are never dropped: the caller
+//! is told that there is no room, which is where a spool on disk takes over.
+//!
+//! Refuses: payloads above the contract's limits, which the broker would not take later either.
+
+mod answer;
+mod deliver;
+mod queue;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use protocol::{DeviceId, Kind, SentCounts, SessionId, TenantId, UnixMillis};
+use tokio::sync::Notify;
+
+use queue::{Class, Message, Queue};
+pub use queue::{Dropped, KindFigures};
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// Whose device.
+    pub tenant: TenantId,
+    /// Which device.
+    pub device: DeviceId,
+    /// Which run of its agent; numbers start at 1 in each.
+    pub session: SessionId,
+}
+
+/// How much of one kind may wait. Whichever is reached first counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Messages, those under way included.
+    pub messages: usize,
+    /// Their payloads, in bytes.
+    pub bytes: usize,
+}
+
+/// The bounds of an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Messages of all kinds that may be sent and not yet confirmed.
+    pub in_flight_messages: usize,
+    /// A metric point older than this is no longer worth sending: its ring has forgotten it.
+    pub metric_life: Duration,
+    /// Metric points; the oldest go first.
+    pub metrics: Bound,
+    /// Heartbeats; only the newest say something.
+    pub heartbeats: Bound,
+    /// Monitoring reports; one more is refused.
+    pub monitoring: Bound,
+    /// Responses; one more is refused.
+    pub responses: Bound,
+}
+
+impl Bounds {
+    /// For the agent of one device: fifteen minutes of six metrics every two seconds fit.
+    pub const AGENT: Self = Self {
+        in_flight_messages: 128,
+        metric_life: Duration::from_secs(900),
+        metrics: Bound { messages: 4_096, bytes: 2 * 1024 * 1024 },
+        heartbeats: Bound { messages: 4, bytes: 256 * 1024 },
+        monitoring: Bound { messages: 8, bytes: 1024 * 1024 },
+        responses: Bound { messages: 64, bytes: 2 * 1024 * 1024 },
+    };
+}
+
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum HandOverError {
+    /// As many as may wait are waiting.
+    #[error(
+        "{messages} {kind} messages of {bytes} bytes wait for the broker and no more fit \
+         (bounds: {} messages, {} bytes); hand it over again later", bound.messages, bound.bytes
+    )]
+    Full {
+        /// Of which kind.
+        kind: &'static str,
+        /// How many wait.
+        messages: usize,
+        /// How large they are together.
+        bytes: usize,
+        /// How much may.
+        bound: Bound,
+    },
+    /// No receiver takes it.
+    #[error("a {kind} message of {bytes} bytes: it may have {limit}")]
+    TooLarge {
+        /// Of which kind.
+        kind: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The contract's limit.
+        limit: usize,
+    },
+    /// Devices do not send commands.
+    #[error("a command is sent to a device, not by one")]
+    Command,
+}
+
+/// What an outbox did and holds, per kind.
+#[derive(Clone, Debug, Default)]
+pub struct OutboxFigures {
+    /// Metric points.
+    pub metric: KindFigures,
+    /// Heartbeats.
+    pub heartbeat: KindFigures,
+    /// Monitoring reports.
+    pub monitoring: KindFigures,
+    /// Responses.
+    pub response: KindFigures,
+    /// The newest reason for which something was not confirmed, in plain words.
+    pub last_error: Option<Arc<str>>,
+}
+
+impl OutboxFigures {
+    /// Every kind with its name.
+    #[must_use]
+    pub const fn kinds(&self) -> [(&'static str, &KindFigures); 4] {
+        [
+            ("metric", &self.metric),
+            ("heartbeat", &self.heartbeat),
+            ("monitoring", &self.monitoring),
+            ("response", &self.response),
+        ]
+    }
+
+    /// Messages that wait or are under way.
+    #[must_use]
+    pub fn depth(&self) -> u64 {
+        self.kinds().iter().map(|(_, kind)| kind.depth()).sum()
+    }
+}
+
+/// What a device hands over for publishing; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    sender: Sender,
+    bounds: Bounds,
+    state: Arc<Mutex<State>>,
+    work: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct State {
+    queues: [Queue; Class::COUNT],
+    last_error: Option<Arc<str>>,
+}
+
+impl Outbox {
+    /// An empty outbox; [`Outbox::deliver`] empties it.
+    #[must_use]
+    pub fn new(sender: Sender, bounds: Bounds) -> Self {
+        let queues = Class::ALL.map(|class| Queue::new(class, &bounds));
+        let state = Arc::new(Mutex::new(State { queues, last_error: None }));
+        Self { sender, bounds, state, work: Arc::default() }
+    }
+
+    /// Takes a message of the device, made `at` by the device's clock, and numbers it.
+    ///
+    /// # Errors
+    /// It is too large, or it is a monitoring report or response and there is no room. It has no
+    /// number then.
+    pub fn hand_over(
+        &self,
+        kind: Kind,
+        at: UnixMillis,
+        payload: Bytes,
+    ) -> Result<u64, HandOverError> {
+        let class = Class::of(&kind).ok_or(HandOverError::Command)?;
+        let limit = class.payload_max_bytes();
+        if payload.len() > limit {
+            return Err(HandOverError::TooLarge {
+                kind: class.name(),
+                bytes: payload.len(),
+                limit,
+            });
+        }
+        let message = Message { kind, at, payload, handed: Instant::now(), attempts: 0 };
+        let number = self.lock().queue(class).take_in(message)?;
+        self.work.notify_one();
+        Ok(number)
+    }
+
+    /// The highest number given out per kind: what the books balance against.
+    #[must_use]
+    pub fn sent(&self) -> SentCounts {
+        let figures = self.figures();
+        SentCounts {
+            metric: figures.metric.handed,
+            heartbeat: figures.heartbeat.handed,
+            monitoring: figures.monitoring.handed,
+            response: figures.response.handed,
+        }
+    }
+
+    /// What it did and holds.
+    #[must_use]
+    pub fn figures(&self) -> OutboxFigures {
+        let mut state = self.lock();
+        let mut of = |class| state.queue(class).figures();
+        OutboxFigures {
+            metric: of(Class::Metric),
+            heartbeat: of(Class::Heartbeat),
+            monitoring: of(Class::Monitoring),
+            response: of(Class::Response),
+            last_error: state.last_error.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    const fn queue(&mut self, class: Class) -> &mut Queue {
+        &mut self.queues[class as usize]
+    }
+
+    fn in_flight(&self) -> usize {
+        self.queues.iter().map(Queue::in_flight).sum()
+    }
+
+    fn depth(&self) -> usize {
+        self.queues.iter().map(Queue::depth).sum()
+    }
+}
