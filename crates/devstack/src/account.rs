@@ -81,9 +81,11 @@ impl Account {
         succeeds(Self::command(Some(self), "test").arg("-x").arg(dir))
     }
 
-    /// Whether the account can execute `program`.
+    /// Whether the account can execute `program`. Asked of a shell that runs as the account, since
+    /// `setpriv` itself can still execute what root can.
     pub(crate) fn can_run(&self, program: &Path) -> bool {
-        succeeds(Self::command(Some(self), program).arg("--version"))
+        let mut shell = Self::command(Some(self), "sh");
+        succeeds(shell.args(["-c", "exec \"$0\" --version"]).arg(program))
     }
 }
 

@@ -4,8 +4,9 @@
 //! panicking (a failed test); one whose owner was killed is removed by the next start.
 //! Refuses to: delete a directory that the caller named.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
@@ -13,6 +14,8 @@ use tempfile::TempDir;
 use crate::account::{Account, RELOCATED_BASE, reachable_dir};
 
 const TEMP_PREFIX: &str = "wegweiser-test-";
+/// How long a failed test's directory stays for someone to read its logs.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// Held locked while the owner lives; the kernel lets go of it when the owner is killed.
 const OWNER_LOCK: &str = "owner.lock";
 
@@ -94,15 +97,18 @@ fn remove_abandoned(base: &Path) {
         return;
     };
     for entry in entries.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX) {
-            continue;
-        }
-        let Ok(owner) = File::open(entry.path().join(OWNER_LOCK)) else {
-            continue;
-        };
-        match owner.try_lock() {
-            Ok(()) => drop(fs::remove_dir_all(entry.path())),
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+        let is_ours = entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX);
+        if is_ours && is_abandoned(&entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// Without a living owner, or kept for its logs long enough.
+fn is_abandoned(dir: &Path) -> bool {
+    if let Ok(owner) = File::open(dir.join(OWNER_LOCK)) {
+        return owner.try_lock().is_ok();
+    }
+    let age = fs::metadata(dir).and_then(|found| found.modified()).map(|made| made.elapsed());
+    matches!(age, Ok(Ok(age)) if age > KEPT_FOR)
 }

@@ -48,8 +48,8 @@ impl NatsBuilder {
     }
 
     /// The text of the configuration file. Relative paths in it start at the server's directory.
-    /// `jetstream {}` is enough for JetStream on file: its directory, the listening addresses and
-    /// the log are set by us and win over the text.
+    /// `jetstream {}` is enough for JetStream on file: its directory, where the text names no
+    /// `store_dir`, the listening addresses and the log are set by us.
     pub fn config(mut self, text: impl Into<String>) -> Self {
         self.config = text.into();
         self
@@ -85,8 +85,12 @@ impl NatsBuilder {
         // It may name keys and hold passwords.
         set_mode(&config, 0o600)?;
 
-        let recipe =
-            Recipe { program, dir: home.path().to_path_buf(), extra_args: self.extra_args };
+        let recipe = Recipe {
+            program,
+            dir: home.path().to_path_buf(),
+            names_store: self.config.contains("store_dir"),
+            extra_args: self.extra_args,
+        };
         let preferred = self.preferred_port.filter(|port| ready::is_free(*port));
         let started = match recipe.start(preferred, None) {
             Err(failed) if failed.port_taken => recipe.start(None, None),
@@ -208,6 +212,7 @@ impl Nats {
 struct Recipe {
     program: PathBuf,
     dir: PathBuf,
+    names_store: bool,
     extra_args: Vec<OsString>,
 }
 
@@ -224,7 +229,10 @@ impl Recipe {
         args.extend(["--port".into(), port(client).into()]);
         args.extend(["--http_port".into(), port(monitoring).into()]);
         args.extend(["--ports_file_dir".into(), ports_dir.clone().into()]);
-        args.extend(["--store_dir".into(), self.dir.join("jetstream").into()]);
+        // The server refuses to be told twice.
+        if !self.names_store {
+            args.extend(["--store_dir".into(), self.dir.join("jetstream").into()]);
+        }
         args.extend(self.extra_args.iter().cloned());
         let launch = Launch {
             program: self.program.clone(),

@@ -83,3 +83,50 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
         .with_context(|| format!("creating {}", path.display()))?;
     file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::Arc;
+
+    use rustls::RootCertStore;
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier as _;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+    use super::*;
+
+    /// Whether a client that trusts the authority takes the server for `name`.
+    fn is_trusted_as(files: &TlsFiles, name: &'static str) -> bool {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&files.ca).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let server = CertificateDer::from_pem_file(&files.certificate).unwrap();
+        let name = ServerName::try_from(name).unwrap();
+        verifier.verify_server_cert(&server, &[], &name, &[], UnixTime::now()).is_ok()
+    }
+
+    #[test]
+    fn a_client_that_trusts_the_authority_trusts_loopback_and_nothing_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let files = files_in(&parent.path().join("tls")).unwrap();
+        for name in NAMES {
+            assert!(is_trusted_as(&files, name), "{name}");
+        }
+        assert!(!is_trusted_as(&files, "example.com"));
+        let mode = fs::metadata(&files.key).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn certificates_are_made_once() {
+        let parent = tempfile::tempdir().unwrap();
+        let files = files_in(&parent.path().join("tls")).unwrap();
+        let first = fs::read(&files.ca).unwrap();
+        assert_eq!(files_in(&parent.path().join("tls")).unwrap(), files);
+        assert_eq!(fs::read(&files.ca).unwrap(), first);
+    }
+}

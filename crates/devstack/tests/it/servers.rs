@@ -144,6 +144,35 @@ fn a_temporary_directory_goes_with_its_server() {
     assert!(!dir.exists());
 }
 
+#[test]
+fn a_paused_server_still_stops() {
+    let mut redis = Redis::builder().start().unwrap();
+    redis.pause().unwrap();
+    redis.stop().unwrap();
+    assert!(!redis.is_running());
+}
+
+#[test]
+fn two_servers_never_share_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Redis::builder().dir(dir.path()).start().unwrap();
+    let error = Redis::builder().dir(dir.path()).start().unwrap_err();
+    assert!(format!("{error:#}").contains("another server is running"), "{error:#}");
+    drop(first);
+    Redis::builder().dir(dir.path()).start().unwrap();
+}
+
+#[test]
+fn what_a_killed_test_left_behind_is_removed_and_what_is_in_use_is_not() {
+    let running = Redis::builder().start().unwrap();
+    let abandoned = std::env::temp_dir().join(format!("wegweiser-test-{}", std::process::id()));
+    std::fs::create_dir(&abandoned).unwrap();
+    std::fs::write(abandoned.join("owner.lock"), "").unwrap();
+    let _another = Redis::builder().start().unwrap();
+    assert!(!abandoned.exists());
+    assert!(running.dir().exists());
+}
+
 fn redis_says(port: u16, command: &str) -> String {
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

@@ -1,0 +1,108 @@
+# Everything that a person does with Wegweiser from a clone. `make help` lists it.
+#
+# Targets that talk to servers use the local stack (`make up`) unless the caller names others:
+# NATS_URL with NATS_CREDS, DATABASE_URL, METRICS_REDIS_HOST with METRICS_REDIS_PORT.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# Two compilers at a time fit into 4 GB of memory; a bigger machine may say more.
+CARGO_BUILD_JOBS ?= 2
+export CARGO_BUILD_JOBS
+
+# How long `make demo` runs: until Ctrl-C, or for instance 60s.
+DEMO_FOR ?=
+# A file with the local broker's configuration, for `make up`.
+NATS_CONFIG ?=
+
+RUN := cargo run --quiet --release --locked
+DEVSTACK := $(RUN) -p devstack --bin devstack --
+WEGWEISER := $(RUN) -p cli --bin wegweiser --
+# The local stack's addresses, where the caller has not set others.
+LOCAL := if [ -f .stack/env ]; then . ./.stack/env; fi;
+
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(or $(shell command -v cargo-deny),.stack/cargo/bin/cargo-deny)
+ADVISORIES := https://github.com/RustSec/advisory-db
+
+##@ Run it
+
+.PHONY: demo
+demo: ## Everything at once with live data, until Ctrl-C (DEMO_FOR=60s: check the data and exit)
+	$(DEVSTACK) demo $(if $(DEMO_FOR),--for $(DEMO_FOR))
+
+.PHONY: up
+up: ## Start NATS, Redis and Postgres in the background
+	$(DEVSTACK) up $(if $(NATS_CONFIG),--nats-config $(NATS_CONFIG))
+
+.PHONY: down
+down: ## Stop what `make up` has started
+	$(DEVSTACK) down
+
+.PHONY: clean
+clean: ## Stop the local stack and remove its data, keys and logs
+	$(DEVSTACK) clean
+
+##@ Operate it
+
+.PHONY: migrate
+migrate: ## Bring the database's tables up to date
+	$(LOCAL) $(WEGWEISER) migrate
+
+.PHONY: accounts
+accounts: ## Apply the accounts in nats/accounts to the broker
+	$(LOCAL) $(WEGWEISER) accounts apply
+
+.PHONY: accounts-plan
+accounts-plan: ## Show how the broker's accounts differ from nats/accounts (exit 2: they do)
+	$(LOCAL) $(WEGWEISER) accounts plan
+
+.PHONY: streams
+streams: ## Apply the streams in nats/streams to the broker
+	$(LOCAL) $(WEGWEISER) streams apply
+
+.PHONY: streams-plan
+streams-plan: ## Show how the broker's streams differ from nats/streams (exit 2: they do)
+	$(LOCAL) $(WEGWEISER) streams plan
+
+##@ Change it
+
+# The programs first: tests start them. Missing servers are installed once, visibly.
+.PHONY: test
+test: ## All tests, against real servers that they start themselves
+	cargo build --locked --workspace --bins
+	cargo run --quiet --locked -p devstack --bin devstack -- tools
+	cargo test --locked --workspace
+
+.PHONY: check
+check: ## Format, lints, documentation, licences and sources of dependencies
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+	@$(MAKE) --no-print-directory check-dependencies
+
+# Advisories need their database, which lives on GitHub; without a way there that is said, and the
+# rest still holds.
+.PHONY: check-dependencies
+check-dependencies: $(CARGO_DENY)
+	$(CARGO_DENY) --locked check bans licenses sources
+	@if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --exit-code $(ADVISORIES) HEAD >/dev/null 2>&1; then \
+	    $(CARGO_DENY) --locked check advisories; \
+	else \
+	    echo "NOT CHECKED: security advisories (no way to $(ADVISORIES))"; \
+	fi
+
+.stack/cargo/bin/cargo-deny:
+	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root .stack/cargo
+
+.PHONY: bench
+bench: ## Measure the whole pipeline on this machine
+	$(DEVSTACK) bench
+
+##@ Find out
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
