@@ -48,8 +48,9 @@ impl PostgresBuilder {
         self
     }
 
-    /// The server's own directory, which outlives the handle. Without it: a temporary one. Where
-    /// root's unprivileged stand-in cannot reach it, a directory in `/var/tmp` takes its place.
+    /// The server's own directory, made private (mode 0700); it outlives the handle. Without it:
+    /// a temporary one. Where root's unprivileged stand-in cannot reach it, a directory in
+    /// `/var/tmp` takes its place.
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self

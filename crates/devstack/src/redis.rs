@@ -35,7 +35,8 @@ impl RedisBuilder {
         self
     }
 
-    /// The server's own directory, which outlives the handle. Without it: a temporary one.
+    /// The server's own directory, made private (mode 0700); it outlives the handle. Without it:
+    /// a temporary one.
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self

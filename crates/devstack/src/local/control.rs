@@ -48,7 +48,8 @@ pub fn up(stack: &Path, nats_config: Option<&Path>) -> Result<()> {
     let mut owner = spawn_owner(stack, nats_config, &log)?;
     let started = wait_for(UP_WITHIN, || match owner.try_wait() {
         Ok(Some(status)) => Some(Err(status)),
-        _ => state::read(stack).map(Ok),
+        // A killed predecessor may have left a state behind.
+        _ => state::read(stack).filter(|state| state.pid == owner.id()).map(Ok),
     });
     match started {
         Some(Ok(running)) => {

@@ -40,6 +40,20 @@ fn up_is_idempotent_and_addresses_stay_over_down() {
 }
 
 #[test]
+fn up_after_a_killed_owner_waits_for_its_servers_and_keeps_their_addresses_and_data() {
+    let stack = Stack::new();
+    let mut owner = stack.serve();
+    let env = std::fs::read_to_string(stack.path().join("env")).unwrap();
+    let pid = stack.pid_of("postgres");
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    said(&stack.run(&["up"]));
+    assert_ne!(stack.pid_of("postgres"), pid);
+    assert_eq!(std::fs::read_to_string(stack.path().join("env")).unwrap(), env);
+    said(&stack.run(&["status"]));
+}
+
+#[test]
 fn the_environment_file_is_private_and_gives_way_to_the_caller() {
     let stack = Stack::new();
     said(&stack.run(&["up"]));
