@@ -12,15 +12,7 @@ use super::error::AccountsError;
 use super::plan::{Step, steps};
 use super::server::AccountServer;
 use crate::plan::Plan;
-
-/// Whether an apply may cut somebody off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allow {
-    /// Only what widens or creates.
-    Harmless,
-    /// Everything that the plan says.
-    Destructive,
-}
+use crate::streams::Destructive;
 
 /// What an apply did.
 #[derive(Clone, Debug)]
@@ -36,18 +28,18 @@ pub struct Applied {
 /// Makes missing keys, then pushes every account that differs from its files.
 ///
 /// # Errors
-/// When the plan would cut somebody off and `allow` does not say so, when a key is unusable, or
+/// When the plan would cut somebody off and `destructive` refuses that, when a key is unusable, or
 /// when the server refuses a push; accounts pushed before that stay pushed, and a repetition does
 /// the rest.
 pub async fn apply(
     server: &AccountServer,
     declared: &Declared,
     keys: &KeyDir,
-    allow: Allow,
+    destructive: Destructive,
 ) -> Result<Applied, AccountsError> {
     let _lock = keys.lock()?;
     let (plan, steps) = steps(server, declared, keys).await?;
-    if allow == Allow::Harmless && !plan.destructive().is_empty() {
+    if destructive == Destructive::Refuse && !plan.destructive().is_empty() {
         return Err(AccountsError::Destructive(Box::new(plan)));
     }
     let signer = keys.operator_signing()?;

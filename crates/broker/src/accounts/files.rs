@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use identity::{AccountLimits, Export, SharingType, UserLimits};
 use protocol::TenantId;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::Mistake;
 
@@ -75,6 +75,7 @@ pub struct Role {
 #[serde(deny_unknown_fields)]
 pub struct TenantFile {
     /// Who it is.
+    #[serde(deserialize_with = "tenant_id")]
     pub tenant: TenantId,
     /// Its name for people.
     pub name: String,
@@ -99,6 +100,11 @@ pub struct TenantLimits {
     /// Bytes; carried in the claims, not enforced by the server (2.15).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<i64>,
+}
+
+/// Unlike the type's own, this error repeats the value and says what is wanted.
+fn tenant_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TenantId, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 /// Reads one file, or notes what is wrong with it.

@@ -24,7 +24,7 @@ mod server_config;
 mod settings;
 mod subjects;
 
-pub use apply::{Allow, Applied, apply};
+pub use apply::{Applied, apply};
 pub use bootstrap::{BootstrapError, bootstrap};
 pub use declared::{Declared, DeclaredAccount};
 pub use error::{AccountsError, Mistake, Mistakes};

@@ -36,8 +36,8 @@ pub struct ServerTls {
 /// What the key directory does not know.
 #[derive(Clone, Debug)]
 pub struct ServerConfigOptions {
-    /// Where JetStream keeps its files.
-    pub jetstream_dir: PathBuf,
+    /// Where JetStream keeps its files; absent where the command line says it (`--store_dir`).
+    pub jetstream_dir: Option<PathBuf>,
     /// Where the resolver keeps the accounts' JWTs.
     pub resolver_dir: PathBuf,
     /// When JetStream's writes reach the disk.
@@ -75,12 +75,14 @@ pub fn server_config(keys: &KeyDir, options: &ServerConfigOptions) -> Result<Str
              interval: \"{RESOLVER_INTERVAL_MINUTES}m\"\n}}\nresolver_preload {{\n{preload}}}"
         ),
     );
-    let store = quoted(&options.jetstream_dir);
     let sync = match options.sync_interval {
         SyncInterval::Always => "always".to_owned(),
         SyncInterval::Every(interval) => format!("\"{}ms\"", interval.as_millis()),
     };
-    line(&mut text, format_args!("jetstream {{\n  store_dir: {store}\n  sync_interval: {sync}"));
+    line(&mut text, format_args!("jetstream {{\n  sync_interval: {sync}"));
+    if let Some(directory) = &options.jetstream_dir {
+        line(&mut text, format_args!("  store_dir: {}", quoted(directory)));
+    }
     if let Some(bytes) = options.max_file_store_bytes {
         line(&mut text, format_args!("  max_file_store: {bytes}"));
     }
