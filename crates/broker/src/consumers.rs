@@ -90,13 +90,11 @@ impl Broker {
         stream: &str,
         consumer: &str,
     ) -> Result<ConsumerState, BrokerGone> {
-        let subject = format!("CONSUMER.INFO.{stream}.{consumer}");
-        let reply = self
-            .jetstream()
-            .request(subject, &())
-            .await
-            .map_err(|error| BrokerGone(error.to_string()))?;
-        match reply {
+        let subject = format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}");
+        let answer = self.client().request(subject, bytes::Bytes::new()).await;
+        let answer = answer.map_err(|error| BrokerGone(error.to_string()))?;
+        let reply = serde_json::from_slice(&answer.payload);
+        match reply.map_err(|error| BrokerGone(format!("unreadable answer: {error}")))? {
             Reply::Done(state) => Ok(state),
             Reply::Failed { error } => Err(BrokerGone(format!(
                 "consumer {consumer} of stream {stream}: {} ({}); run `wegweiser streams apply`",

@@ -1,1 +1,13 @@
-//! Stories told against real servers.
+//! Stories told against real servers: one test binary, a file a story.
+//!
+//! Redis and Postgres are shared, with a prefix and a database a story; the broker is the story's
+//! own, with operator, accounts and streams as an operator would make them. Our own parts run as
+//! the processes that users run. Nothing sleeps: every wait is for a condition, with a deadline.
+
+mod world;
+
+mod delivery;
+mod outage;
+mod poison;
+mod presence;
+mod rings;

@@ -1,0 +1,89 @@
+//! Rings keep the newest points, in the shape that the first web app reads.
+
+use anyhow::Result;
+use redis::AsyncCommands as _;
+
+use crate::world::{World, eventually, now_ms};
+
+#[tokio::test]
+async fn a_ring_keeps_the_newest_points_and_its_life() -> Result<()> {
+    let world = World::start().await?;
+    let _receiver =
+        world.receiver(&[("METRICS_MAX_POINTS", "50"), ("METRICS_TTL_SECONDS", "60")])?;
+    let (device, start) = (world.device(0).await?, now_ms());
+    for n in 0..500 {
+        device.point("cpu_percent", start + n, 0.5).await?;
+    }
+    let newest: Vec<i64> = (450..500).map(|n| start + n).collect();
+    eventually("the newest 50", async || {
+        Ok((world.ring(device.id, "cpu_percent").await? == newest).then_some(()))
+    })
+    .await?;
+    let key = world.ring_key(device.id, "cpu_percent");
+    let mut redis = world.redis().await?;
+    let elements: Vec<String> = redis.lrange(&key, 0, -1).await?;
+    assert_eq!(elements.len(), 50);
+    for (element, at) in elements.iter().zip(newest.iter().rev()) {
+        let element: serde_json::Value = serde_json::from_str(element)?;
+        assert_eq!((&element["timestamp"], &element["value"]), (&(*at).into(), &0.5.into()));
+    }
+    let ttl: i64 = redis.ttl(&key).await?;
+    assert!((1..=60).contains(&ttl), "{ttl}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn points_that_waited_for_a_receiver_are_all_there_once() -> Result<()> {
+    let world = World::start().await?;
+    let (device, start) = (world.device(0).await?, now_ms());
+    let mut receivers = [world.receiver(&[])?, world.receiver(&[])?];
+    device.point("uptime", start, 0.0).await?;
+    eventually("the first point", async || {
+        Ok((world.ring(device.id, "uptime").await?.len() == 1).then_some(()))
+    })
+    .await?;
+    for receiver in &mut receivers {
+        receiver.stop().await?;
+    }
+    for n in 1..=200 {
+        device.point("uptime", start + n, 1.0).await?;
+    }
+    device.nats.flush().await?;
+    let _receiver = world.receiver(&[])?;
+    let all: Vec<i64> = (0..=200).map(|n| start + n).collect();
+    eventually("every point once", async || {
+        Ok((world.ring(device.id, "uptime").await? == all).then_some(()))
+    })
+    .await?;
+    let elements: u64 = world.redis().await?.llen(world.ring_key(device.id, "uptime")).await?;
+    assert_eq!(elements, 201);
+    Ok(())
+}
+
+#[tokio::test]
+async fn late_points_take_their_place_in_time_and_push_out_nothing_newer() -> Result<()> {
+    let world = World::start().await?;
+    let _receiver = world.receiver(&[("METRICS_MAX_POINTS", "10")])?;
+    let (device, start) = (world.device(0).await?, now_ms());
+    for n in 0..8 {
+        device.point("uptime", start + n, 1.0).await?;
+    }
+    eventually("the live points", async || {
+        Ok((world.ring(device.id, "uptime").await?.len() == 8).then_some(()))
+    })
+    .await?;
+    // Five minutes old, as from an agent that was cut off; one of them is sent twice.
+    let late = start - 300_000;
+    for n in [3, 1, 2, 3] {
+        device.point("uptime", late + n, 1.0).await?;
+    }
+    let mut expected = vec![late + 2, late + 3];
+    expected.extend((0..8).map(|n| start + n));
+    eventually("the newest ten in order", async || {
+        Ok((world.ring(device.id, "uptime").await? == expected).then_some(()))
+    })
+    .await?;
+    let elements: u64 = world.redis().await?.llen(world.ring_key(device.id, "uptime")).await?;
+    assert_eq!(elements, 10);
+    Ok(())
+}

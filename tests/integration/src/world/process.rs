@@ -1,0 +1,91 @@
+//! Our own programs, run as users run them, and killed as life kills them.
+
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use uuid::Uuid;
+
+use super::{eventually, eventually_within};
+
+/// A running program; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program of this workspace with `environment` and nothing else of ours.
+    pub(crate) fn start(
+        program: &str,
+        environment: &[(String, String)],
+        dir: &Path,
+    ) -> Result<Self> {
+        let log = dir.join(format!("{program}-{}.log", Uuid::now_v7()));
+        let child = Command::new(executable(program)?)
+            .env_clear()
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(File::create(&log)?)
+            .stderr(File::options().append(true).open(&log)?)
+            .spawn()
+            .with_context(|| format!("start {program}"))?;
+        Ok(Self { child, log })
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until it has logged `text`.
+    pub(crate) async fn logs(&self, text: &str) -> Result<()> {
+        eventually(&format!("log line {text:?} in\n{}", self.log()), async || {
+            Ok(self.log().contains(text).then_some(()))
+        })
+        .await
+    }
+
+    /// SIGKILL: no chance to say goodbye.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, then its exit status.
+    pub(crate) async fn stop(&mut self) -> Result<ExitStatus> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM)?;
+        let limit = Duration::from_secs(15);
+        let status =
+            eventually_within(limit, "exit after SIGTERM", async || Ok(self.child.try_wait()?))
+                .await?;
+        anyhow::ensure!(status.signal().is_none(), "it was killed: {status}\n{}", self.log());
+        Ok(status)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.kill();
+        // Shown only where the story fails.
+        eprintln!("--- {}\n{}", self.log.display(), self.log());
+    }
+}
+
+/// Built beside the test binary by `make test`, which builds all programs first.
+fn executable(program: &str) -> Result<PathBuf> {
+    let tests = std::env::current_exe()?;
+    let path = tests
+        .ancestors()
+        .nth(2)
+        .context("the test binary lies in target/{profile}/deps")?
+        .join(program);
+    anyhow::ensure!(path.exists(), "{} is missing; run `make test`", path.display());
+    Ok(path)
+}
