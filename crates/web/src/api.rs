@@ -1,0 +1,161 @@
+//! `/v1`: devices and their newest metric points.
+//!
+//! Promises: the window is the one of `wegweiser metrics get`: the newest points, ordered by time,
+//! each once. Refuses: to answer with nothing where a server is away.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::routing::get;
+use axum::{Json, Router};
+use protocol::{DeviceId, MetricType, TenantId};
+use serde::{Deserialize, Serialize};
+use storage::{DeviceRow, Records, RingPoint, Rings};
+
+use crate::problem::Problem;
+
+/// Points in an answer where the caller names no number.
+const LAST_DEFAULT_POINTS: u32 = 50;
+/// Devices in an answer where the caller names no number.
+const LIMIT_DEFAULT_DEVICES: u32 = 100;
+/// Most devices in an answer.
+const LIMIT_MAX_DEVICES: u32 = 1_000;
+const UUID_REMEDY: &str = "give a UUID: 8-4-4-4-12 hexadecimal digits";
+const METRIC_REMEDY: &str = "give 1 to 64 characters of [a-z0-9_], such as cpu_percent";
+
+/// What the handlers read from.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) rings: Rings,
+    pub(crate) records: Records,
+    /// Most points that a ring holds.
+    pub(crate) ring_max_points: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DevicesQuery {
+    tenant: Option<String>,
+    limit: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricQuery {
+    last: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoQuery {}
+
+#[derive(Debug, Serialize)]
+struct DeviceList {
+    devices: Vec<DeviceRow>,
+    /// Whether there are more than `limit`.
+    more: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Window {
+    device: DeviceId,
+    metric: MetricType,
+    points: Vec<RingPoint>,
+}
+
+/// The routes.
+pub(crate) fn routes(api: Api) -> Router {
+    Router::new()
+        .route("/v1/devices", get(devices))
+        .route("/v1/devices/{device}", get(device))
+        .route("/v1/devices/{device}/metrics/{metric}", get(metric))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .with_state(api)
+}
+
+async fn devices(
+    State(api): State<Api>,
+    query: Result<Query<DevicesQuery>, QueryRejection>,
+) -> Result<Json<DeviceList>, Problem> {
+    let Query(query) = query?;
+    let tenant = match &query.tenant {
+        None => None,
+        Some(text) => Some(parse::<TenantId>("tenant", text, UUID_REMEDY)?),
+    };
+    let limit = number("limit", query.limit.as_deref(), LIMIT_DEFAULT_DEVICES, LIMIT_MAX_DEVICES)?;
+    let mut devices = api.records.devices(tenant, None, limit + 1).await?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = devices.len() > limit;
+    devices.truncate(limit);
+    Ok(Json(DeviceList { devices, more }))
+}
+
+async fn device(
+    State(api): State<Api>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<NoQuery>, QueryRejection>,
+) -> Result<Json<DeviceRow>, Problem> {
+    let Path(device) = path?;
+    query?;
+    let device: DeviceId = parse("device", &device, UUID_REMEDY)?;
+    let mut found = api.records.devices(None, Some(device), 2).await?;
+    match (found.pop(), found.is_empty()) {
+        (None, _) => Err(Problem::unknown_device(device)),
+        (Some(row), true) => Ok(Json(row)),
+        (Some(_), false) => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "ambiguous device",
+            format!("device {device} reports under more than one tenant; give one a new UUID"),
+        )),
+    }
+}
+
+async fn metric(
+    State(api): State<Api>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    query: Result<Query<MetricQuery>, QueryRejection>,
+) -> Result<Json<Window>, Problem> {
+    let Path((device, metric)) = path?;
+    let Query(query) = query?;
+    let device: DeviceId = parse("device", &device, UUID_REMEDY)?;
+    let metric: MetricType = parse("metric", &metric, METRIC_REMEDY)?;
+    let default = LAST_DEFAULT_POINTS.min(api.ring_max_points);
+    let last = number("last", query.last.as_deref(), default, api.ring_max_points)?;
+    let last = usize::try_from(last).unwrap_or(usize::MAX);
+    let points = api.rings.newest(device, &metric, last).await?;
+    // A ring ends some time after its last point: a known device may well have none.
+    if points.is_empty() && api.records.devices(None, Some(device), 1).await?.is_empty() {
+        return Err(Problem::unknown_device(device));
+    }
+    Ok(Json(Window { device, metric, points }))
+}
+
+async fn unknown_path(uri: Uri) -> Problem {
+    let detail = format!("there is nothing at {}; see docs/api.md", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "unknown path", detail)
+}
+
+async fn unknown_method(method: Method) -> Problem {
+    let detail = format!("{method} is not possible here; use GET");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "unknown method", detail)
+}
+
+fn parse<T: std::str::FromStr>(
+    field: &'static str,
+    text: &str,
+    remedy: &str,
+) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::bad_value(field, text, remedy))
+}
+
+/// A whole number from 1 to `max`.
+fn number(field: &'static str, text: Option<&str>, default: u32, max: u32) -> Result<u32, Problem> {
+    let Some(text) = text else {
+        return Ok(default);
+    };
+    match text.parse() {
+        Ok(number) if (1..=max).contains(&number) => Ok(number),
+        _ => Err(Problem::bad_value(field, text, &format!("give a whole number from 1 to {max}"))),
+    }
+}

@@ -1,0 +1,112 @@
+//! What every request passes before a handler sees it.
+//!
+//! Promises: each answer carries the request's id; a request is bounded in length and in time.
+//! Refuses: a request that a web page of another site had a browser send here (its `Host` is not
+//! this machine), since there is no sign-in.
+
+use std::time::{Duration, Instant};
+
+use axum::body::HttpBody as _;
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, HOST};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+/// Longest path with query.
+const URL_MAX_BYTES: usize = 2_048;
+/// Largest body; no request needs one.
+const BODY_MAX_BYTES: u64 = 0;
+/// Longest id of a caller that is taken over.
+const REQUEST_ID_MAX_BYTES: usize = 64;
+/// Longest time for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Names the request and logs how it went.
+pub(crate) async fn name_and_log(request: Request, next: Next) -> Response {
+    let id = request_id(&request);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
+    let started = Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let status = response.status().as_u16();
+    span.in_scope(|| tracing::info!(%method, path, status, elapsed_ms, "answered"));
+    response.headers_mut().insert(REQUEST_ID, id);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Refuses what is too long or not meant for us, and answers for what takes too long.
+pub(crate) async fn bound(request: Request, next: Next) -> Response {
+    if let Some(problem) = refusal(&request) {
+        return problem.into_response();
+    }
+    match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::too_slow(ANSWER_TIMEOUT.as_secs()).into_response(),
+    }
+}
+
+fn refusal(request: &Request) -> Option<Problem> {
+    let length = request.uri().path_and_query().map_or(0, |text| text.as_str().len());
+    if length > URL_MAX_BYTES {
+        let detail = format!("path and query have {length} bytes; at most {URL_MAX_BYTES}");
+        return Some(Problem::new(StatusCode::URI_TOO_LONG, "URL too long", detail));
+    }
+    if request.body().size_hint().upper().is_none_or(|bytes| bytes > BODY_MAX_BYTES) {
+        let detail = "no request here takes a body; send none".to_owned();
+        return Some(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large", detail));
+    }
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    if !host.is_some_and(is_this_machine) {
+        let detail = "the Host header must be localhost, 127.0.0.1 or [::1]".to_owned();
+        return Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, "foreign host", detail));
+    }
+    None
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if is_port(port) => name,
+        _ => host,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+/// The caller's own id where it is a plain token, else a new one.
+fn request_id(request: &Request) -> HeaderValue {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let given = request.headers().get(REQUEST_ID).filter(|id| {
+        let bytes = id.as_bytes();
+        (1..=REQUEST_ID_MAX_BYTES).contains(&bytes.len()) && bytes.iter().copied().all(plain)
+    });
+    match given {
+        Some(id) => id.clone(),
+        None => {
+            let id = Uuid::now_v7().to_string();
+            HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_ours() {
+        for host in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]", "[::1]:8080"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in ["", "evil.example", "evil.example:8080", "127.0.0.1.evil.example", "::1:x"] {
+            assert!(!is_this_machine(host), "{host}");
+        }
+    }
+}

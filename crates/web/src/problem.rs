@@ -1,0 +1,106 @@
+//! Errors of the API as `application/problem+json` (RFC 9457).
+//!
+//! Promises: what a caller can correct names field, value and remedy; what a server is to blame
+//! for names the server and is a 503, never an empty answer.
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use protocol::DeviceId;
+use serde::Serialize;
+use storage::Unavailable;
+
+/// When to try again what a server could not answer.
+const RETRY_AFTER_SECONDS: &str = "5";
+/// Longest value that is repeated, in characters.
+const VALUE_MAX_CHARS: usize = 64;
+
+/// An error as the caller sees it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem {
+    title: &'static str,
+    #[serde(serialize_with = "as_number")]
+    status: StatusCode,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+impl Problem {
+    pub(crate) const fn new(status: StatusCode, title: &'static str, detail: String) -> Self {
+        Self { title, status, detail, field: None, value: None, remedy: None }
+    }
+
+    /// A value that the caller must correct.
+    pub(crate) fn bad_value(field: &'static str, value: &str, remedy: &str) -> Self {
+        let value: String = value.chars().take(VALUE_MAX_CHARS).collect();
+        let detail = format!("{field} is {value:?}; {remedy}");
+        Self {
+            field: Some(field),
+            value: Some(value),
+            remedy: Some(remedy.to_owned()),
+            ..Self::new(StatusCode::BAD_REQUEST, "bad value", detail)
+        }
+    }
+
+    /// A device that no heartbeat has told of.
+    pub(crate) fn unknown_device(device: DeviceId) -> Self {
+        let detail = format!("no heartbeat of device {device} was ever taken");
+        Self {
+            field: Some("device"),
+            value: Some(device.to_string()),
+            remedy: Some("GET /v1/devices lists the known ones".to_owned()),
+            ..Self::new(StatusCode::NOT_FOUND, "unknown device", detail)
+        }
+    }
+
+    /// No answer within the time limit.
+    pub(crate) fn too_slow(seconds: u64) -> Self {
+        let detail = format!("there was no answer within {seconds} s; see /readyz");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too slow", detail)
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(unavailable: Unavailable) -> Self {
+        tracing::warn!(server = unavailable.server, reason = unavailable.reason, "cannot answer");
+        let detail = unavailable.to_string();
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server unavailable", detail)
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad query", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad path", rejection.body_text())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        response
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn as_number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u16(status.as_u16())
+}

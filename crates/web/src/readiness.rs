@@ -1,0 +1,101 @@
+//! Asks Redis, Postgres and the broker in the background whether they are there.
+//!
+//! Promises: `/readyz` tells what was seen last and never waits itself; what is away is asked again
+//! with growing, jittered delays.
+
+use std::time::Duration;
+
+use broker::{Broker, BrokerSettings};
+use runtime::health::{Health, Part};
+use runtime::retry::Backoff;
+use runtime::shutdown::CancellationToken;
+use storage::{Records, Rings};
+use tokio::task::JoinSet;
+
+/// Between two questions to what is up.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Delays between questions to what is down grow from the first to the longest.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LONGEST: Duration = Duration::from_secs(5);
+/// Longest wait for one answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A server that we need, and how to ask it.
+enum Check {
+    Redis(Rings),
+    Postgres(Records),
+    Broker { settings: BrokerSettings, connection: Option<Box<Broker>> },
+}
+
+impl Check {
+    async fn ask(&mut self) -> Result<(), String> {
+        match self {
+            Self::Redis(rings) => {
+                rings.server_time().await.map_err(|away| away.to_string())?;
+            }
+            Self::Postgres(records) => {
+                let state = records.migration_state().await.map_err(|away| away.to_string())?;
+                if !state.is_current() {
+                    return Err("the schema is not up to date; run: wegweiser migrate".to_owned());
+                }
+            }
+            Self::Broker { connection: Some(broker), .. } => {
+                if !broker.is_connected() {
+                    let reason = broker.last_error();
+                    return Err(reason.unwrap_or_else(|| "the connection is lost".to_owned()));
+                }
+            }
+            Self::Broker { settings, connection } => {
+                let broker = Broker::connect(settings).await;
+                *connection = Some(Box::new(broker.map_err(|error| error.to_string())?));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Watches each part until `stop`.
+pub(crate) fn watch(
+    health: &Health,
+    rings: Rings,
+    records: Records,
+    broker: BrokerSettings,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let checks = [
+        ("redis", Check::Redis(rings)),
+        ("postgres", Check::Postgres(records)),
+        ("broker", Check::Broker { settings: broker, connection: None }),
+    ];
+    let mut tasks = JoinSet::new();
+    for (name, check) in checks {
+        tasks.spawn(watch_one(health.part(name), check, stop.clone()));
+    }
+    tasks
+}
+
+async fn watch_one(part: Part, mut check: Check, stop: CancellationToken) {
+    let mut retry = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
+    loop {
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, check.ask()).await;
+        let delay = match answer {
+            Ok(Ok(())) => {
+                part.up();
+                retry.reset();
+                INTERVAL
+            }
+            Ok(Err(reason)) => {
+                part.down(&reason);
+                retry.next_delay()
+            }
+            Err(_) => {
+                part.down("no answer in time");
+                retry.next_delay()
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}

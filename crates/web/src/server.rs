@@ -1,0 +1,106 @@
+//! Accepts connections and ends them.
+//!
+//! Promises: connections, a request's head and the time for it are bounded; at a signal, requests
+//! under way are answered within the grace time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::{Router, middleware};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use runtime::health::{self, Health};
+use runtime::shutdown::CancellationToken;
+use storage::{Records, Rings};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::api::{self, Api};
+use crate::settings::WebSettings;
+use crate::{guard, readiness};
+
+/// Connections at one time; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 1_024;
+/// Largest head of a request (hyper's least is 8 KiB).
+const HEAD_MAX_BYTES: usize = 16 * 1024;
+/// Longest time for a request's head, and for a connection without a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest time from the signal to the end.
+const GRACE: Duration = Duration::from_secs(10);
+/// Pause after a failed accept: file descriptors may have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop`.
+///
+/// # Errors
+/// The settings make no address, or the address cannot be listened on.
+pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyhow::Result<()> {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    let rings = Rings::open(&settings.redis)?;
+    let records = Records::open(&settings.postgres)?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("listening on {} (WEGWEISER_WEB_LISTEN)", settings.listen))?;
+    let health = Health::default();
+    let broker = settings.broker.clone();
+    let watched = readiness::watch(&health, rings.clone(), records.clone(), broker, &stop);
+    let api = Api { rings, records, ring_max_points: settings.redis.max_points };
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    accept(listener, router(api, health), &stop).await;
+    watched.join_all().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn router(api: Api, health: Health) -> Router {
+    api::routes(api)
+        .merge(health::routes(health))
+        .layer(middleware::from_fn(guard::bound))
+        .layer(middleware::from_fn(guard::name_and_log))
+}
+
+async fn accept(listener: TcpListener, router: Router, stop: &CancellationToken) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_MAX_BYTES);
+    let graceful = GracefulShutdown::new();
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let accepted = tokio::select! {
+            accepted = next(&listener, &permits) => accepted,
+            () = stop.cancelled() => break,
+        };
+        let (stream, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!(grace_seconds = GRACE.as_secs(), "connections were cut off");
+    }
+}
+
+async fn next(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> anyhow::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
+}

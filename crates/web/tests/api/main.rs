@@ -1,0 +1,6 @@
+//! The real binary against real servers, a file a story.
+
+mod errors;
+mod readiness;
+mod reading;
+mod support;

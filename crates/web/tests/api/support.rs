@@ -1,0 +1,165 @@
+//! The service as a child process, and what it reads from.
+
+#![expect(clippy::unwrap_used, reason = "clippy allows it in the test functions, not in helpers")]
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use devstack::{Nats, Postgres, Redis};
+use protocol::{Heartbeat, MetricPoint, UnixMillis};
+use reqwest::{Client, Response, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use storage::{PostgresSettings, Records, RedisSettings, Rings};
+
+pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
+pub(crate) const DEVICE: &str = "22222222-2222-4222-8222-222222222222";
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What the service reads from.
+pub(crate) struct Servers {
+    pub(crate) nats: Nats,
+    pub(crate) redis: Redis,
+    pub(crate) postgres: Postgres,
+}
+
+impl Servers {
+    pub(crate) fn start() -> Self {
+        Self {
+            nats: Nats::builder().config("jetstream {}").start().unwrap(),
+            redis: Redis::builder().start().unwrap(),
+            postgres: Postgres::builder().fsync(false).start().unwrap(),
+        }
+    }
+
+    pub(crate) fn rings(&self) -> Rings {
+        Rings::open(&RedisSettings {
+            host: self.redis.host().to_owned(),
+            port: self.redis.port(),
+            database: 3,
+            prefix: "wegweiser:metrics".to_owned(),
+            max_points: 300,
+            ttl: Duration::from_secs(900),
+            username: None,
+            password: None,
+        })
+        .unwrap()
+    }
+
+    pub(crate) fn records(&self) -> Records {
+        Records::open(&PostgresSettings {
+            url: self.postgres.address().url(),
+            password: None,
+            ca: None,
+            pool_connections: 2,
+            statement_timeout: Duration::from_secs(15),
+        })
+        .unwrap()
+    }
+}
+
+/// The running service; killed when dropped.
+pub(crate) struct Web {
+    child: Child,
+    pub(crate) url: String,
+    client: Client,
+}
+
+impl Web {
+    pub(crate) fn start(servers: &Servers) -> Self {
+        let mut child = command()
+            .env("WEGWEISER_WEB_LISTEN", "127.0.0.1:0")
+            .env("WEGWEISER_LOG_FORMAT", "json")
+            .env("NATS_URL", servers.nats.url())
+            .env("METRICS_REDIS_HOST", servers.redis.host())
+            .env("METRICS_REDIS_PORT", servers.redis.port().to_string())
+            .env("DATABASE_URL", servers.postgres.address().url().expose_secret())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line: Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
+            if line["message"] == "listening" {
+                break line["address"].as_str().unwrap().to_owned();
+            }
+        };
+        // A full pipe would stop the service.
+        std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
+        Self { child, url: format!("http://{address}"), client: Client::new() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    pub(crate) async fn json(&self, path: &str) -> (StatusCode, Value) {
+        let response = self.get(path).await;
+        (response.status(), response.json().await.unwrap())
+    }
+
+    /// Asks `/readyz` until `part` is as wanted; its last state is in the panic.
+    pub(crate) async fn until_part(&self, part: &str, wanted: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let (_, parts) = self.json("/readyz").await;
+            let state = parts[part].as_str().unwrap();
+            if wanted(state) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{part} stays {state:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// SIGTERM, then the exit status.
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the service does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary with nothing of this process's environment.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wegweiser-web"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn point(device: &str, at: i64, value: f64) -> MetricPoint {
+    MetricPoint {
+        tenant: TENANT.parse().unwrap(),
+        device: device.parse().unwrap(),
+        metric: "cpu_percent".parse().unwrap(),
+        at: UnixMillis::new(at),
+        value,
+    }
+}
+
+pub(crate) fn heartbeat(tenant: &str, device: &str, at: i64) -> Heartbeat {
+    Heartbeat {
+        tenant: tenant.parse().unwrap(),
+        device: device.parse().unwrap(),
+        at: UnixMillis::new(at),
+        session: None,
+        agent_version: Some("1.4.0".into()),
+        interval_ms: None,
+        details: json!({}),
+    }
+}
