@@ -1,13 +1,14 @@
 //! The difference between the files and the server, and the requests that would end it.
 //!
 //! Promises: the steps stand in an order in which the server takes them: what frees a subject
-//! comes before what captures it, a stream before its consumers. Refuses: to look at consumers
+//! comes before what captures it ([`super::order`]), a stream before its consumers. Refuses: to look at consumers
 //! that were not declared in a file, since every device has one.
 
 use serde_json::{Map, Value};
 
 use super::compare::{self, Difference};
 use super::fields::{self, Change as Rule, Field};
+use super::order::{self, Pending};
 use super::server::{Found, Server, ServerError};
 use super::{CONSUMERS_KEY, Desired, DesiredConsumer, DesiredStream};
 use super::{is_managed, loss, metadata, subjects, words};
@@ -47,7 +48,7 @@ impl Work {
         Self { plan: Plan { changes, notes: Vec::new() }, steps: vec![step] }
     }
 
-    fn then(mut self, mut later: Self) -> Self {
+    pub(super) fn then(mut self, mut later: Self) -> Self {
         self.plan.changes.append(&mut later.plan.changes);
         self.plan.notes.append(&mut later.plan.notes);
         self.steps.append(&mut later.steps);
@@ -62,24 +63,16 @@ impl Work {
 /// The difference between what is declared and what the server has.
 pub(super) async fn between(server: &Server<'_>, desired: &Desired) -> Result<Work, ServerError> {
     let found = server.streams().await?;
-    let mut first = removed_streams(desired, &found);
-    let mut later = Work::default();
+    let mut pending = Vec::new();
     for stream in &desired.streams {
         let existing = found.iter().find(|found| found.name == stream.name);
         let work = match existing {
             None => new_stream(stream),
             Some(existing) => changed_stream(server, stream, existing).await?,
         };
-        let frees_a_subject = work.plan.changes.iter().any(|change| {
-            change.field == "subjects" && matches!(change.effect, Effect::Destructive { .. })
-        });
-        if frees_a_subject {
-            first = first.then(work);
-        } else {
-            later = later.then(work);
-        }
+        pending.push(Pending { stream, existing, work });
     }
-    let mut work = first.then(later);
+    let mut work = removed_streams(desired, &found).then(order::ordered(pending));
     work.plan.changes.extend(foreign_captures(desired, &found));
     Ok(work)
 }

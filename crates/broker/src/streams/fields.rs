@@ -198,7 +198,7 @@ pub(super) const CONSUMER: &[Field] = &[
 ];
 
 /// The value that the server takes where nothing is stated.
-pub(super) fn otherwise(field: &Field) -> Value {
+fn otherwise(field: &Field) -> Value {
     match field.otherwise {
         Otherwise::Required | Otherwise::ServersChoice | Otherwise::Nothing => Value::Null,
         Otherwise::False => json!(false),
@@ -209,17 +209,10 @@ pub(super) fn otherwise(field: &Field) -> Value {
     }
 }
 
-/// The value in the form in which the server keeps it, so that two ways of saying one thing are
-/// no difference.
+/// The stated value, else what the server takes instead.
 pub(super) fn value(config: &Map<String, Value>, field: &Field) -> Value {
     match config.get(field.name) {
         None | Some(Value::Null) => otherwise(field),
-        // The server reads 0 as "unlimited" and shows -1.
-        Some(Value::Number(number)) if field.kind == Kind::Limit && number.as_i64() == Some(0) => {
-            json!(-1)
-        }
-        // An empty text is one that was not stated.
-        Some(Value::String(text)) if text.is_empty() => otherwise(field),
         Some(stated) => stated.clone(),
     }
 }

@@ -13,6 +13,7 @@ mod fields;
 mod files;
 mod loss;
 mod mistakes;
+mod order;
 mod rules;
 mod server;
 mod status;

@@ -122,6 +122,19 @@ async fn the_files_load_unchanged_elsewhere_and_streams_made_so_are_adopted() {
     assert_eq!(stage.plan().await, Plan::default());
 }
 
+/// HEARTBEATS comes before METRICS by name, and can take a subject only after METRICS gave it up.
+#[tokio::test]
+async fn a_subject_moves_from_one_stream_to_another_in_one_apply() {
+    let stage = Stage::applied().await;
+    let metrics = json!(["tenant.*.demo.system.*.cpu_percent"]);
+    stage.set("METRICS/stream.json", "subjects", metrics);
+    let heartbeats = json!(["tenant.*.device.*.status.heartbeat", "tenant.*.demo.system.*.uptime"]);
+    stage.set("HEARTBEATS/stream.json", "subjects", heartbeats);
+    stage.apply(Destructive::Allow).await.unwrap();
+    let captured = stage.config("HEARTBEATS").await.subjects;
+    assert!(captured.contains(&"tenant.*.demo.system.*.uptime".to_owned()), "{captured:?}");
+}
+
 #[tokio::test]
 async fn operators_who_apply_at_once_all_succeed() {
     let stage = Stage::new().await;
