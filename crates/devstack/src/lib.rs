@@ -15,6 +15,7 @@
 //! ```
 
 mod account;
+mod dir_lock;
 mod home;
 pub mod local;
 mod nats;

@@ -6,6 +6,7 @@
 
 mod control;
 mod env_file;
+mod serve;
 mod state;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::thread::ScopedJoinHandle;
 use anyhow::{Result, anyhow};
 
 pub use control::{clean, down, status, up};
+pub use serve::serve;
 use state::{Ports, ServeLock};
 
 use crate::tls::{self, TlsFiles};

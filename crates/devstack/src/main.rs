@@ -1,12 +1,11 @@
 //! `devstack`: the local servers from the command line. See the library for what it promises.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
-use devstack::{LocalStack, local, output, stack_dir, tools};
-use tokio::signal::unix::{SignalKind, signal};
+use devstack::{local, output, stack_dir, tools};
 
 /// Starts and stops NATS, Redis and Postgres for development, under `.stack/`.
 #[derive(Parser)]
@@ -40,13 +39,10 @@ struct Serve {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse().verb) {
-        Ok(code) => code,
-        Err(error) => {
-            output::note(&format!("devstack: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    run(&Arguments::parse().verb).unwrap_or_else(|error| {
+        output::note(&format!("devstack: {error:#}"));
+        ExitCode::FAILURE
+    })
 }
 
 fn run(verb: &Verb) -> Result<ExitCode> {
@@ -54,31 +50,11 @@ fn run(verb: &Verb) -> Result<ExitCode> {
     match verb {
         Verb::Tools => tools::all()?.iter().for_each(|tool| output::line(&tool.to_string())),
         Verb::Up(serve) => local::up(&stack, serve.nats_config.as_deref())?,
-        Verb::Serve(serve) => run_serve(stack, serve.nats_config.as_deref())?,
+        Verb::Serve(serve) => local::serve(stack, serve.nats_config.as_deref())?,
         Verb::Down => local::down(&stack)?,
         Verb::Status if local::status(&stack)? => {}
         Verb::Status => return Ok(ExitCode::FAILURE),
         Verb::Clean => local::clean(&stack)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-#[tokio::main(flavor = "current_thread")]
-async fn run_serve(stack: PathBuf, nats_config: Option<&Path>) -> Result<()> {
-    // Armed first: a signal during the start is then heeded after it.
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let mut builder = LocalStack::builder(stack);
-    if let Some(path) = nats_config {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("reading the NATS configuration {}", path.display()))?;
-        builder = builder.nats_config(text);
-    }
-    let mut running = builder.start()?;
-    output::line("the local stack is up");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    running.stop()
 }

@@ -5,17 +5,21 @@
 //! keeps its files is not. Refuses to: run with `handshake_first`, which hides the `INFO` line that
 //! readiness is told by.
 
+mod ports;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use rustix::process::Signal;
-use serde::Deserialize;
+
+use ports::Ports;
 
 use crate::account::set_mode;
+use crate::dir_lock;
 use crate::home::Home;
-use crate::process::{Launch, Process, StopSignal, wait_unused};
+use crate::process::{Launch, Process, StopSignal};
 use crate::ready::{self, NotReady, wait_ready};
 use crate::tools;
 
@@ -78,7 +82,7 @@ impl NatsBuilder {
         };
         let home = Home::open(self.dir.as_deref(), None)?;
         // Before a port is chosen: the one that a dying predecessor holds may be the preferred one.
-        wait_unused(home.path())?;
+        dir_lock::wait_unused(home.path())?;
         let config = home.path().join("nats.conf");
         fs::write(&config, &self.config)
             .with_context(|| format!("writing {}", config.display()))?;
@@ -264,37 +268,4 @@ impl Recipe {
         fs::create_dir(&dir).with_context(|| format!("creating {}", dir.display()))?;
         Ok(dir)
     }
-}
-
-#[derive(Debug)]
-struct Ports {
-    client_url: String,
-    client: u16,
-    monitoring: u16,
-}
-
-/// What nats-server writes to `<executable>_<pid>.ports`.
-#[derive(Deserialize)]
-struct PortsFile {
-    nats: Vec<String>,
-    monitoring: Vec<String>,
-}
-
-impl Ports {
-    /// `None` until the file is there and complete.
-    fn read(dir: &Path) -> Option<Self> {
-        let entry = fs::read_dir(dir).ok()?.next()?.ok()?;
-        let file: PortsFile = serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()?;
-        let client_url = file.nats.into_iter().next()?;
-        Some(Self {
-            client: port_of(&client_url).ok()?,
-            client_url,
-            monitoring: port_of(file.monitoring.first()?).ok()?,
-        })
-    }
-}
-
-fn port_of(url: &str) -> Result<u16> {
-    let (_, port) = url.rsplit_once(':').ok_or_else(|| anyhow!("{url:?} has no port"))?;
-    port.parse().with_context(|| format!("reading the port of {url:?}"))
 }

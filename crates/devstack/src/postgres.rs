@@ -20,8 +20,9 @@ pub use address::DatabaseAddress;
 pub(crate) use template::template_home;
 
 use crate::account::Account;
+use crate::dir_lock;
 use crate::home::Home;
-use crate::process::{Launch, Process, StopSignal, wait_unused};
+use crate::process::{Launch, Process, StopSignal};
 use crate::ready::{self, NotReady, wait_ready};
 use crate::tools;
 
@@ -94,7 +95,7 @@ impl PostgresBuilder {
         let bin_dir = template::reachable_bin_dir(bin_dir, account.as_ref())?;
         let home = Home::open(self.dir.as_deref(), account.as_ref())?;
         // Before a port is chosen: the one that a dying predecessor holds may be the preferred one.
-        wait_unused(home.path())?;
+        dir_lock::wait_unused(home.path())?;
         let dir = home.path().to_path_buf();
 
         let password = template::data_in(&dir, &bin_dir, account.as_ref(), self.fsync)?;

@@ -6,26 +6,24 @@
 //! Refuses to: restart anything by itself, or know what the server is for.
 
 use std::ffi::OsString;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::account::Account;
+use crate::dir_lock;
 
-/// Locked by the server that uses a directory, for as long as it or a child of it lives.
-const DIR_LOCK: &str = "server.lock";
-const DIR_LOCK_POLL: Duration = Duration::from_millis(10);
 /// How long a server may take to stop before it is killed.
-const STOP_GRACE_S: u64 = 5;
+pub(crate) const STOP_GRACE_S: u64 = 5;
 /// How much longer than the server's grace its warden may take to notice.
-const WARDEN_GRACE_S: u64 = 2;
+pub(crate) const WARDEN_GRACE_S: u64 = 2;
 /// How much of a log an error quotes.
 const LOG_TAIL_BYTES: u64 = 4096;
 
@@ -95,7 +93,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the server. It has been executed, not more, when this returns.
     pub(crate) fn spawn(launch: &Launch) -> Result<Self> {
-        wait_unused(&launch.dir)?;
+        dir_lock::wait_unused(&launch.dir)?;
         let log_offset = log_length(&launch.log);
         let mut warden =
             warden_command(launch).spawn().context("starting sh for the server's warden")?;
@@ -230,27 +228,6 @@ impl Ending {
     }
 }
 
-/// Waits until no server uses `dir`: one whose owner was killed is ending by itself.
-pub(crate) fn wait_unused(dir: &Path) -> Result<()> {
-    let path = dir.join(DIR_LOCK);
-    let lock = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-    let deadline = Instant::now() + Duration::from_secs(STOP_GRACE_S + WARDEN_GRACE_S);
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                std::thread::sleep(DIR_LOCK_POLL);
-            }
-            Err(TryLockError::WouldBlock) => {
-                bail!("another server is running in {}; stop it first", dir.display());
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("locking {}", path.display()));
-            }
-        }
-    }
-}
-
 fn warden_command(launch: &Launch) -> Command {
     use std::os::unix::process::CommandExt as _;
     let setpriv_flags = launch.account.as_ref().map(Account::setpriv_flags).unwrap_or_default();
@@ -261,7 +238,7 @@ fn warden_command(launch: &Launch) -> Command {
         .arg("warden")
         .arg(launch.stop_signal.name())
         .arg(STOP_GRACE_S.to_string())
-        .arg(launch.dir.join(DIR_LOCK))
+        .arg(dir_lock::path(&launch.dir))
         .arg(&launch.log)
         .arg(setpriv_flags.join(" "))
         .arg(&launch.program)

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use rustix::process::Signal;
 
+use crate::dir_lock;
 use crate::home::Home;
-use crate::process::{Launch, Process, StopSignal, wait_unused};
+use crate::process::{Launch, Process, StopSignal};
 use crate::ready::{self, NotReady, wait_ready};
 use crate::tools;
 
@@ -72,7 +73,7 @@ impl RedisBuilder {
         };
         let home = Home::open(self.dir.as_deref(), None)?;
         // Before a port is chosen: the one that a dying predecessor holds may be the preferred one.
-        wait_unused(home.path())?;
+        dir_lock::wait_unused(home.path())?;
         let recipe = Recipe {
             program,
             dir: home.path().to_path_buf(),

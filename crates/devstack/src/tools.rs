@@ -4,16 +4,18 @@
 //! error, never passed over. Refuses to: install anything outside `.stack/`.
 
 mod venv;
+mod version;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
 pub use venv::{NATS_SERVER_WHEEL, POSTGRES_WHEEL, VALKEY_WHEEL, Wheel};
+pub(crate) use version::version_of;
+use version::{Version, parse};
 
 /// Forces the nats-server executable.
 pub const NATS_SERVER_VARIABLE: &str = "WEGWEISER_STACK_NATS_SERVER";
@@ -27,10 +29,6 @@ const REDIS_AT_LEAST: Version = Version(7, 0);
 const POSTGRES_AT_LEAST: Version = Version(15, 0);
 /// Where Debian keeps one directory per major version.
 const DEBIAN_POSTGRES: &str = "/usr/lib/postgresql";
-
-/// Major and minor version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Version(u32, u32);
 
 /// A server program that was found, and why it was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,68 +230,4 @@ fn debian_postgres() -> Vec<PathBuf> {
     let base = Path::new(DEBIAN_POSTGRES);
     let program = |version: &u32| base.join(version.to_string()).join("bin/postgres");
     versions.iter().map(program).collect()
-}
-
-/// What `--version` says, such as `15.18`.
-pub(crate) fn version_of(program: &Path) -> Result<String> {
-    let output = Command::new(program)
-        .arg("--version")
-        .output()
-        .with_context(|| format!("running {} --version", program.display()))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    match version_in(&said) {
-        Some(version) => Ok(version.to_owned()),
-        None => {
-            bail!("`{} --version` ({}) gave no version: {said:?}", program.display(), output.status)
-        }
-    }
-}
-
-/// `nats-server: v2.15.1`, `Redis server v=7.0.15 sha=…`, `postgres (PostgreSQL) 15.18 (Debian…)`.
-fn version_in(said: &str) -> Option<&str> {
-    for word in said.split_whitespace() {
-        let word = word.trim_start_matches("v=").trim_start_matches('v');
-        if parse(word).is_some() {
-            return Some(word);
-        }
-    }
-    None
-}
-
-fn parse(version: &str) -> Option<Version> {
-    let mut parts = version.split('.');
-    let major = parts.next()?.parse().ok()?;
-    let minor: String = parts.next()?.chars().take_while(char::is_ascii_digit).collect();
-    Some(Version(major, minor.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_read_from_what_each_server_says() {
-        let said = [
-            ("nats-server: v2.15.1\n", "2.15.1", Version(2, 15)),
-            (
-                "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64",
-                "7.0.15",
-                Version(7, 0),
-            ),
-            ("Valkey server v=8.1.8 sha=00000000:1", "8.1.8", Version(8, 1)),
-            ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "15.18", Version(15, 18)),
-            ("postgres (PostgreSQL) 18.6", "18.6", Version(18, 6)),
-        ];
-        for (text, version, parsed) in said {
-            assert_eq!(version_in(text), Some(version));
-            assert_eq!(parse(version), Some(parsed));
-        }
-    }
-
-    #[test]
-    fn an_older_version_is_less() {
-        assert!(parse("2.9.25") < Some(NATS_SERVER_AT_LEAST));
-        assert!(parse("2.11.0") >= Some(NATS_SERVER_AT_LEAST));
-        assert_eq!(version_in("command not found"), None);
-    }
 }

@@ -14,8 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::state::{self, State};
 use crate::account::relocated;
 use crate::postgres::template_home;
-use crate::process::wait_unused;
-use crate::{output, tools};
+use crate::{dir_lock, output, tools};
 
 /// The first start installs nothing (that is done before), but `initdb` and three servers take time.
 const UP_WITHIN: Duration = Duration::from_secs(60);
@@ -186,7 +185,7 @@ fn wait_servers_ended(stack: &Path) -> Result<()> {
     let dirs = ["nats", "redis", "postgres"].map(|name| stack.join(name));
     for dir in dirs.iter().chain([&relocated(&stack.join("postgres"))]) {
         if dir.is_dir() {
-            wait_unused(dir)?;
+            dir_lock::wait_unused(dir)?;
         }
     }
     Ok(())

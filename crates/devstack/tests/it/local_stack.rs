@@ -19,7 +19,7 @@ fn sourced(stack: &Stack, set: (&str, &str), expression: &str) -> String {
 
 #[test]
 fn up_is_idempotent_and_addresses_stay_over_down() {
-    let stack = Stack::new();
+    let stack = Stack::fresh();
     // Started by root, Postgres runs as someone who may not enter this directory.
     std::fs::set_permissions(stack.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     said(&stack.run(&["up"]));

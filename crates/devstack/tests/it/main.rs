@@ -10,3 +10,4 @@ mod orphans;
 mod proxy;
 mod servers;
 mod support;
+mod tools;

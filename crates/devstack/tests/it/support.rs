@@ -15,8 +15,18 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    pub(crate) fn new() -> Self {
+    /// As on a fresh clone.
+    pub(crate) fn fresh() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// With the template databases of the repository's own stack, which spares `initdb`.
+    pub(crate) fn new() -> Self {
+        let stack = Self::fresh();
+        let templates = devstack::stack_dir().unwrap().join("postgres-templates");
+        std::fs::create_dir_all(&templates).unwrap();
+        std::os::unix::fs::symlink(templates, stack.path().join("postgres-templates")).unwrap();
+        stack
     }
 
     pub(crate) fn path(&self) -> &Path {
