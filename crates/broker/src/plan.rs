@@ -72,6 +72,15 @@ pub enum Effect {
     },
 }
 
+/// Whether a change that loses data may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destructive {
+    /// Refuse the whole apply.
+    Refuse,
+    /// The operator said so.
+    Allow,
+}
+
 impl Plan {
     /// Whether files and server agree. Notes do not count.
     #[must_use]

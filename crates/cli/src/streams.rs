@@ -1,21 +1,25 @@
 //! `wegweiser streams plan|apply|status`: streams as code.
 //!
 //! Promises: exit code 0 when files and broker agree, 2 when they differ, 1 on an error, so that a
-//! pipeline can gate on it. Refuses: to change anything but by `apply`.
+//! pipeline can gate on it. Refuses: to change anything but by `apply`, and to lose data unless told.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use broker::Broker;
-use broker::streams::{self, Desired, Destructive, Health, Status, StreamStatus};
-use clap::{Args, Subcommand, ValueEnum};
-use serde::Serialize;
+use broker::streams::{
+    self, ApplyError, ConsumerStatus, Desired, Destructive, Health, Status, StreamSettings,
+    StreamStatus,
+};
+use clap::{Args, Subcommand};
+
+use crate::environment;
+use crate::output::{self, Colour, Format, Table};
 
 /// Exit code for "files and broker differ".
 const DIFFERENT: u8 = 2;
-/// A stream this full is marked, in percent.
+/// A stream this full is marked, in percent of its bytes.
 const NEARLY_FULL_PERCENT: u64 = 80;
 
 /// Compares the stream files with the broker, or makes the broker follow them.
@@ -27,9 +31,9 @@ pub(crate) struct StreamsCommand {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Shows what `apply` would change, field by field; exits 2 when there is something.
+    /// Show what `apply` would change, field by field; exits 2 when there is something.
     Plan(Files),
-    /// Makes the broker what the files say; refuses what would lose data.
+    /// Make the broker what the files say; refuses what would lose data.
     Apply {
         #[command(flatten)]
         files: Files,
@@ -37,29 +41,18 @@ enum Verb {
         #[arg(long)]
         allow_destructive: bool,
     },
-    /// Shows what each stream and consumer holds; exits 2 when something is not as declared.
+    /// Show what each stream and consumer holds; exits 2 when something is not as declared.
     Status(Files),
 }
 
 #[derive(Debug, Args)]
 struct Files {
-    /// Directory of the stream files.
-    #[arg(long, value_name = "DIRECTORY", env = streams::STREAMS_DIR.name,
-          default_value = streams::STREAMS_DIR.default.unwrap_or_default())]
-    dir: PathBuf,
-    /// Copies of each message in a cluster; replaces num_replicas of the files.
-    #[arg(long, value_name = "COPIES", env = streams::STREAM_REPLICAS.name,
-          value_parser = clap::value_parser!(u8).range(1..=5))]
-    replicas: Option<u8>,
+    /// Directory of the stream files, in place of WEGWEISER_STREAMS_DIR.
+    #[arg(long, value_name = "DIRECTORY")]
+    dir: Option<PathBuf>,
     /// Text for people or JSON for programs.
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
 }
 
 /// Runs one verb; the exit code says whether files and broker agree.
@@ -74,7 +67,10 @@ pub(crate) async fn run(command: StreamsCommand, broker: &Broker) -> anyhow::Res
 async fn plan(files: &Files, broker: &Broker) -> anyhow::Result<ExitCode> {
     let desired = load(files)?;
     let plan = streams::plan(broker, &desired).await.context("planning the streams")?;
-    show(files.output, &plan, || plan.to_string())?;
+    match files.output {
+        Format::Text => output::text(&plan.to_string())?,
+        Format::Json => output::json(&plan)?,
+    }
     Ok(exit_code(plan.is_empty()))
 }
 
@@ -85,89 +81,97 @@ async fn apply(
 ) -> anyhow::Result<ExitCode> {
     let desired = load(files)?;
     let destructive = if allow_destructive { Destructive::Allow } else { Destructive::Refuse };
-    let applied =
-        streams::apply(broker, &desired, destructive).await.context("applying the streams")?;
-    show(files.output, &applied.plan, || {
-        if applied.plan.is_empty() {
-            return applied.plan.to_string();
+    let applied = match streams::apply(broker, &desired, destructive).await {
+        Ok(applied) => applied,
+        Err(error) => {
+            // The text of the error tells people the same.
+            if let (Format::Json, ApplyError::Immutable(plan) | ApplyError::Destructive(plan)) =
+                (files.output, &error)
+            {
+                output::json(plan)?;
+            }
+            return Err(error).context("applying the streams");
         }
-        format!("{}\napplied; files and broker agree", applied.plan)
-    })?;
+    };
+    match files.output {
+        Format::Json => output::json(&applied.plan)?,
+        Format::Text => {
+            output::text(&applied.plan.to_string())?;
+            if !applied.plan.is_empty() {
+                output::text("applied: files and broker agree")?;
+            }
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn status(files: &Files, broker: &Broker) -> anyhow::Result<ExitCode> {
     let desired = load(files)?;
     let status = streams::status(broker, &desired).await.context("looking at the streams")?;
-    show(files.output, &status, || table(&status))?;
+    match files.output {
+        Format::Text => output::text(&table(&status))?,
+        Format::Json => output::json(&status)?,
+    }
     Ok(exit_code(status.plan.is_empty()))
 }
 
 fn load(files: &Files) -> anyhow::Result<Desired> {
-    streams::load(&files.dir, files.replicas).context("reading the stream files")
+    let settings = environment::read(StreamSettings::read)?;
+    let directory = files.dir.as_ref().unwrap_or(&settings.directory);
+    streams::load(directory, settings.replicas).context("reading the stream files")
 }
 
 fn exit_code(in_sync: bool) -> ExitCode {
     if in_sync { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) }
 }
 
-fn show<T: Serialize>(
-    output: Output,
-    value: &T,
-    text: impl FnOnce() -> String,
-) -> anyhow::Result<()> {
-    let text = match output {
-        Output::Text => text(),
-        Output::Json => serde_json::to_string_pretty(value).context("writing JSON")?,
-    };
-    writeln!(std::io::stdout().lock(), "{text}").context("writing to standard output")
-}
-
 fn table(status: &Status) -> String {
-    let mut lines = vec![format!(
-        "{:<28} {:<8} {:>12} {:>10} {:>6}  {:>10} {:>10} {:>8}",
-        "", "", "messages", "MiB", "full", "waiting", "unacked", "again"
-    )];
+    let headings =
+        ["STREAM", "CONSUMER", "STATE", "MESSAGES", "MIB", "FULL", "WAITING", "UNACKED", "AGAIN"];
+    let mut table = Table::new(&headings);
     for stream in &status.streams {
-        lines.push(stream_line(stream));
+        table.row(stream_row(stream));
         for consumer in &stream.consumers {
-            let paused = if consumer.paused { "  paused" } else { "" };
-            lines.push(format!(
-                "{:<28} {:<8} {:>12} {:>10} {:>6}  {:>10} {:>10} {:>8}{paused}",
-                format!("  {}", consumer.name),
-                word(consumer.health),
-                "",
-                "",
-                "",
-                consumer.pending,
-                consumer.ack_pending,
-                consumer.redelivered,
-            ));
+            table.row(consumer_row(consumer));
         }
     }
-    if !status.plan.is_empty() || !status.plan.notes.is_empty() {
-        lines.push(status.plan.to_string());
+    let table = table.render();
+    if status.plan.is_empty() && status.plan.notes.is_empty() {
+        return table;
     }
-    lines.join("\n")
+    format!("{table}\n\n{}", status.plan)
 }
 
-fn stream_line(stream: &StreamStatus) -> String {
+fn stream_row(stream: &StreamStatus) -> Vec<String> {
     let percent = stream.percent_full();
-    let warning = if percent >= NEARLY_FULL_PERCENT { "  nearly full" } else { "" };
-    format!(
-        "{:<28} {:<8} {:>12} {:>10} {:>5}%{warning}",
-        stream.name,
-        word(stream.health),
-        stream.messages,
-        stream.bytes >> 20,
-        percent,
-    )
+    let full = format!("{percent}%");
+    vec![
+        stream.name.clone(),
+        String::new(),
+        state(stream.health),
+        stream.messages.to_string(),
+        (stream.bytes >> 20).to_string(),
+        if percent >= NEARLY_FULL_PERCENT { output::coloured(&full, Colour::Red) } else { full },
+    ]
 }
 
-const fn word(health: Health) -> &'static str {
+fn consumer_row(consumer: &ConsumerStatus) -> Vec<String> {
+    let mut row = vec![String::new(), consumer.name.clone()];
+    row.push(match consumer.paused {
+        true => output::coloured("paused", Colour::Yellow),
+        false => state(consumer.health),
+    });
+    row.extend([String::new(), String::new(), String::new()]);
+    for count in [consumer.pending, consumer.ack_pending, consumer.redelivered] {
+        row.push(count.to_string());
+    }
+    row
+}
+
+fn state(health: Health) -> String {
     match health {
-        Health::InSync => "in sync",
-        Health::Differs => "differs",
-        Health::Missing => "missing",
+        Health::InSync => output::coloured("in sync", Colour::Green),
+        Health::Differs => output::coloured("differs", Colour::Yellow),
+        Health::Missing => output::coloured("missing", Colour::Red),
     }
 }

@@ -27,6 +27,7 @@ use serde_json::{Map, Value};
 use crate::Broker;
 use crate::plan::Plan;
 
+pub use crate::plan::Destructive;
 pub use apply::{Applied, ApplyError, apply};
 pub use files::load;
 pub use mistakes::{Mistake, Mistakes};
@@ -105,15 +106,6 @@ struct DesiredStream {
 struct DesiredConsumer {
     name: String,
     config: Map<String, Value>,
-}
-
-/// Whether a change that loses data may be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Destructive {
-    /// Refuse the whole apply.
-    Refuse,
-    /// The operator said so.
-    Allow,
 }
 
 /// The difference between the files and the broker; changes nothing.
