@@ -9,10 +9,10 @@
 //! accounts/{…}/roles/{role}.nk          issues users of that role and of no other
 //! ```
 //! Promises: directories are 0700 and files 0600 or nothing is read; no file is ever overwritten;
-//! whoever changes accounts at a server holds [`KeyDir::lock`]. Refuses: to invent a key that is
+//! whoever changes accounts at a server holds [`KeyDir::try_lock`]. Refuses: to invent a key that is
 //! asked for and missing, other than in the `ensure` functions.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -87,15 +87,20 @@ impl KeyDir {
         &self.root
     }
 
-    /// Waits for the sole right to change accounts at a server.
+    /// Takes the sole right to change accounts at a server, unless somebody else has it now.
     ///
     /// # Errors
     /// When the lock file cannot be opened or locked.
-    pub fn lock(&self) -> Result<KeyDirLock, KeyDirError> {
+    pub fn try_lock(&self) -> Result<Option<KeyDirLock>, KeyDirError> {
         let path = self.root.join(".lock");
         let file = key_file::open_lock(&path)?;
-        file.lock().map_err(|source| KeyFileError::Io { action: "locking", path, source })?;
-        Ok(KeyDirLock { _file: file })
+        match file.try_lock() {
+            Ok(()) => Ok(Some(KeyDirLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => {
+                Err(KeyFileError::Io { action: "locking", path, source }.into())
+            }
+        }
     }
 
     /// The operator's identity key. Absent once it was taken off the machine.

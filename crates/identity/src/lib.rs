@@ -18,8 +18,8 @@ mod token;
 
 pub use account_name::{AccountName, AccountNameError};
 pub use claims::{
-    Account, AccountLimits, Body, Export, Import, JetStreamLimits, Operator, Permission,
-    Permissions, ResponsePermission, RevokedAccounts, Scope, ScopeKind, SharingType, SigningKey,
+    Account, AccountDeletion, AccountLimits, Body, Export, Import, JetStreamLimits, Operator,
+    Permission, Permissions, ResponsePermission, Scope, ScopeKind, SharingType, SigningKey,
     TimeRange, User, UserLimits,
 };
 pub use credentials::{Credentials, CredentialsError};

@@ -4,11 +4,12 @@
 //! pushed before importers; a revocation made meanwhile is not lost, for whoever pushes holds the
 //! key directory's lock and reads the server's claims under it.
 
-use identity::{KeyDir, PublicKey, RevokedAccounts, SecretKey, UnixSeconds, Unsigned};
+use identity::{AccountDeletion, KeyDir, PublicKey, SecretKey, UnixSeconds, Unsigned};
 
 use super::claims;
 use super::declared::Declared;
 use super::error::AccountsError;
+use super::lock;
 use super::plan::{Step, steps};
 use super::server::AccountServer;
 use crate::plan::Plan;
@@ -37,7 +38,7 @@ pub async fn apply(
     keys: &KeyDir,
     destructive: Destructive,
 ) -> Result<Applied, AccountsError> {
-    let _lock = keys.lock()?;
+    let _lock = lock::wait(keys).await?;
     let (plan, steps) = steps(server, declared, keys).await?;
     if destructive == Destructive::Refuse && !plan.destructive().is_empty() {
         return Err(AccountsError::Destructive(Box::new(plan)));
@@ -83,7 +84,7 @@ fn deletion(account: PublicKey, signer: &SecretKey) -> Result<String, AccountsEr
         name: String::new(),
         issued_at: UnixSeconds::now(),
         expires: None,
-        body: RevokedAccounts::new(vec![account]),
+        body: AccountDeletion::new(vec![account]),
     }
     .sign(signer)
     .map_err(|source| AccountsError::Sign { account: title, source })

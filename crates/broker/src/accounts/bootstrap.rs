@@ -1,6 +1,6 @@
 //! The first step of an installation: the operator, `SYS` and `BACKEND`.
 //!
-//! Promises: may be repeated, also after it was cut off half-way; keys and JWTs that are there stay
+//! Promises: may be repeated, also after it was cut off half-way or while another runs; keys and JWTs that are there stay
 //! as they are. Afterwards the operator's identity key is not needed on the machine.
 
 use identity::{AccountName, KeyDir, KeyDirError, Operator, TokenError, UnixSeconds, Unsigned};
@@ -35,7 +35,6 @@ pub enum BootstrapError {
 /// # Errors
 /// When a key cannot be made, or the identity key was taken away before the operator's JWT was made.
 pub fn bootstrap(keys: &KeyDir, declared: &Declared) -> Result<(), BootstrapError> {
-    let _lock = keys.lock()?;
     keys.ensure_operator()?;
     for account in [declared.system(), declared.backend()] {
         claims::ensure_keys(account, keys)?;

@@ -49,6 +49,17 @@ pub enum AccountsError {
     /// A key is missing or unusable.
     #[error("the key directory cannot be used")]
     Keys(#[from] KeyDirError),
+    /// Another process changes accounts with the same key directory.
+    #[error(
+        "another process has held {path} for {waited_seconds} s; \
+         wait for it, or end it if it hangs, and try again"
+    )]
+    Busy {
+        /// The lock file.
+        path: String,
+        /// How long was waited.
+        waited_seconds: u64,
+    },
     /// The credentials for this work could not be issued.
     #[error("credentials for the system account could not be issued")]
     Issue(#[from] IssueError),

@@ -17,6 +17,7 @@ mod difference;
 mod effect;
 mod error;
 mod files;
+mod lock;
 mod plan;
 mod revoke;
 mod server;

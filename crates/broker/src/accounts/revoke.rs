@@ -4,6 +4,7 @@ use identity::{AccountName, KeyDir, PublicKey, UnixSeconds};
 
 use super::claims;
 use super::error::AccountsError;
+use super::lock;
 use super::server::AccountServer;
 
 /// Refuses every JWT of `user` that was issued up to `at`; the server ends its connections at once.
@@ -20,7 +21,7 @@ pub async fn revoke(
     user: &PublicKey,
     at: UnixSeconds,
 ) -> Result<(), AccountsError> {
-    let _lock = keys.lock()?;
+    let _lock = lock::wait(keys).await?;
     let subject = keys.account(account)?.public().clone();
     let title = format!("account {account}");
     let Some(held) = server.lookup(&subject).await? else {

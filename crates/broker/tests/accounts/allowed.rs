@@ -55,6 +55,8 @@ async fn everything_a_device_reports_is_acknowledged_by_its_stream_under_its_ten
             let (acked_by, sequence) = agent.publish_acked(&local, "{}").await;
             assert_eq!(acked_by, stream);
             assert_eq!(stored_subject(&stage, stream, sequence).await, stored);
+            let (_, repeated) = agent.publish_acked(&local, "{}").await;
+            assert_eq!(repeated, sequence, "the message id crosses the accounts");
         }
     }
 }

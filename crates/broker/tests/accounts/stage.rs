@@ -22,37 +22,37 @@ use tokio::sync::mpsc;
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../nats");
 /// Longest wait for anything that must happen.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-pub const TENANT: &str = "11111111-1111-4111-8111-111111111111";
-pub const OTHER_TENANT: &str = "99999999-9999-4999-8999-999999999999";
-pub const DEVICE: &str = "22222222-2222-4222-8222-222222222222";
-pub const SIBLING: &str = "33333333-3333-4333-8333-333333333333";
-pub const STRANGER: &str = "44444444-4444-4444-8444-444444444444";
+pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
+pub(crate) const OTHER_TENANT: &str = "99999999-9999-4999-8999-999999999999";
+pub(crate) const DEVICE: &str = "22222222-2222-4222-8222-222222222222";
+pub(crate) const SIBLING: &str = "33333333-3333-4333-8333-333333333333";
+pub(crate) const STRANGER: &str = "44444444-4444-4444-8444-444444444444";
 
-pub fn tenant() -> TenantId {
+pub(crate) fn tenant() -> TenantId {
     TENANT.parse().unwrap()
 }
 
-pub fn other_tenant() -> TenantId {
+pub(crate) fn other_tenant() -> TenantId {
     OTHER_TENANT.parse().unwrap()
 }
 
-pub fn device(id: &str) -> DeviceId {
+pub(crate) fn device(id: &str) -> DeviceId {
     id.parse().unwrap()
 }
 
-pub struct Stage {
-    pub nats: Nats,
-    pub keys: KeyDir,
-    pub server: AccountServer,
-    pub tls: TlsFiles,
+pub(crate) struct Stage {
+    pub(crate) nats: Nats,
+    pub(crate) keys: KeyDir,
+    pub(crate) server: AccountServer,
+    pub(crate) tls: TlsFiles,
     directory: tempfile::TempDir,
 }
 
 impl Stage {
     /// A server that knows `SYS` and `BACKEND` only.
-    pub async fn fresh() -> Self {
+    pub(crate) async fn fresh() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let accounts = directory.path().join("accounts");
         copy_files(&Path::new(REPOSITORY).join("accounts"), &accounts);
@@ -68,7 +68,7 @@ impl Stage {
     }
 
     /// A server with two tenants applied.
-    pub async fn with_tenants() -> Self {
+    pub(crate) async fn with_tenants() -> Self {
         let stage = Self::fresh().await;
         stage.declare("acme", json!({ "tenant": TENANT, "name": "Acme" }));
         stage.declare("zeta", json!({ "tenant": OTHER_TENANT, "name": "Zeta" }));
@@ -77,7 +77,7 @@ impl Stage {
     }
 
     /// The same with the repository's streams and a command consumer for two devices.
-    pub async fn with_streams() -> Self {
+    pub(crate) async fn with_streams() -> Self {
         let stage = Self::with_tenants().await;
         let desired = streams::load(&Path::new(REPOSITORY).join("streams"), None).unwrap();
         let broker = stage.backend("operator").await;
@@ -96,45 +96,45 @@ impl Stage {
         stage
     }
 
-    pub fn path(&self, path: &str) -> PathBuf {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.directory.path().join(path)
     }
 
-    pub fn declare(&self, name: &str, tenant: Value) {
+    pub(crate) fn declare(&self, name: &str, tenant: Value) {
         let path = self.path("accounts/tenants").join(format!("{name}.json"));
         fs::write(path, tenant.to_string()).unwrap();
     }
 
     /// Changes one of the declaration files.
-    pub fn edit(&self, file: &str, change: impl FnOnce(&mut Value)) {
+    pub(crate) fn edit(&self, file: &str, change: impl FnOnce(&mut Value)) {
         let path = self.path("accounts").join(file);
         let mut value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         change(&mut value);
         fs::write(path, value.to_string()).unwrap();
     }
 
-    pub fn declared(&self) -> Declared {
+    pub(crate) fn declared(&self) -> Declared {
         Declared::load(&self.path("accounts"), &self.path("accounts/tenants")).unwrap()
     }
 
-    pub async fn plan(&self) -> Plan {
+    pub(crate) async fn plan(&self) -> Plan {
         plan(&self.server, &self.declared(), &self.keys).await.unwrap()
     }
 
-    pub async fn apply(&self, destructive: Destructive) -> Result<Applied, AccountsError> {
+    pub(crate) async fn apply(&self, destructive: Destructive) -> Result<Applied, AccountsError> {
         apply(&self.server, &self.declared(), &self.keys, destructive).await
     }
 
-    pub fn device(&self, tenant: TenantId, name: &str, role: DeviceRole) -> Credentials {
+    pub(crate) fn device(&self, tenant: TenantId, name: &str, role: DeviceRole) -> Credentials {
         issue_device(&self.keys, tenant, device(name), role, None).unwrap()
     }
 
-    pub fn backend_user(&self, role: &str) -> Credentials {
+    pub(crate) fn backend_user(&self, role: &str) -> Credentials {
         issue_user(&self.keys, AccountName::Backend, role, role, None).unwrap()
     }
 
     /// A connection as the product makes it.
-    pub async fn backend(&self, role: &str) -> Broker {
+    pub(crate) async fn backend(&self, role: &str) -> Broker {
         let creds = self.path(&format!("{role}.creds"));
         if !creds.exists() {
             self.backend_user(role).save(&creds).unwrap();
@@ -148,11 +148,11 @@ impl Stage {
         Broker::connect(&settings).await.unwrap()
     }
 
-    pub async fn connect(&self, credentials: &Credentials) -> Connection {
+    pub(crate) async fn connect(&self, credentials: &Credentials) -> Connection {
         self.try_connect(credentials).await.unwrap()
     }
 
-    pub async fn try_connect(
+    pub(crate) async fn try_connect(
         &self,
         credentials: &Credentials,
     ) -> Result<Connection, async_nats::ConnectError> {
@@ -174,20 +174,20 @@ impl Stage {
 }
 
 /// A client whose refusals are seen.
-pub struct Connection {
-    pub client: Client,
+pub(crate) struct Connection {
+    pub(crate) client: Client,
     events: mpsc::UnboundedReceiver<Event>,
 }
 
 impl Connection {
     /// Publishes and tells whether the server refused it.
-    pub async fn refuses_publish(&mut self, subject: &str) -> bool {
+    pub(crate) async fn refuses_publish(&mut self, subject: &str) -> bool {
         self.client.publish(subject.to_owned(), "{}".into()).await.unwrap();
         self.refused(&format!("Publish to \"{subject}\"")).await
     }
 
     /// Subscribes and tells whether the server refused it.
-    pub async fn refuses_subscribe(&mut self, subject: &str) -> bool {
+    pub(crate) async fn refuses_subscribe(&mut self, subject: &str) -> bool {
         let _subscription = self.client.subscribe(subject.to_owned()).await.unwrap();
         self.refused(&format!("Subscription to \"{subject}\"")).await
     }
@@ -212,12 +212,12 @@ impl Connection {
         }
     }
 
-    pub async fn event(&mut self) -> Event {
+    pub(crate) async fn event(&mut self) -> Event {
         tokio::time::timeout(DEADLINE, self.events.recv()).await.unwrap().unwrap()
     }
 
     /// Publishes and waits for the stream's answer: its name and the message's sequence.
-    pub async fn publish_acked(&self, subject: &str, payload: &str) -> (String, u64) {
+    pub(crate) async fn publish_acked(&self, subject: &str, payload: &str) -> (String, u64) {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", format!("{subject} {payload}").as_str());
         let request = self.client.request_with_headers(
@@ -231,7 +231,7 @@ impl Connection {
     }
 }
 
-pub fn options(directory: &Path, tls: &TlsFiles) -> ServerConfigOptions {
+pub(crate) fn options(directory: &Path, tls: &TlsFiles) -> ServerConfigOptions {
     ServerConfigOptions {
         jetstream_dir: None,
         resolver_dir: directory.join("resolver"),

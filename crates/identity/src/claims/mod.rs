@@ -10,7 +10,7 @@ mod sharing;
 mod user;
 
 pub use account::{Account, AccountLimits, JetStreamLimits, Scope, ScopeKind, SigningKey};
-pub use operator::{Operator, RevokedAccounts};
+pub use operator::{AccountDeletion, Operator};
 pub use permissions::{Permission, Permissions, ResponsePermission, TimeRange, UserLimits};
 pub use sharing::{Export, Import, SharingType};
 pub use user::User;

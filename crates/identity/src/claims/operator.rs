@@ -69,7 +69,7 @@ impl Body for Operator {
 /// Subject and issuer are the same operator key (`$SYS.REQ.CLAIMS.DELETE`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RevokedAccounts {
+pub struct AccountDeletion {
     /// The accounts to delete.
     pub accounts: Vec<PublicKey>,
     #[serde(rename = "type")]
@@ -77,7 +77,7 @@ pub struct RevokedAccounts {
     version: u8,
 }
 
-impl RevokedAccounts {
+impl AccountDeletion {
     /// An order to delete `accounts`.
     #[must_use]
     pub fn new(accounts: Vec<PublicKey>) -> Self {
@@ -85,7 +85,7 @@ impl RevokedAccounts {
     }
 }
 
-impl Body for RevokedAccounts {
+impl Body for AccountDeletion {
     const TYPE: &'static str = "generic";
     const SUBJECT: KeyKind = KeyKind::Operator;
     const ISSUER: KeyKind = KeyKind::Operator;
