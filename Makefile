@@ -85,7 +85,7 @@ check: ## Format, lints, documentation, licences and sources of dependencies
 # rest still holds.
 .PHONY: check-dependencies
 check-dependencies: $(CARGO_DENY)
-	$(CARGO_DENY) --locked check bans licenses sources
+	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
 	@if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --exit-code $(ADVISORIES) HEAD >/dev/null 2>&1; then \
 	    $(CARGO_DENY) --locked check advisories; \
 	else \
