@@ -1,0 +1,143 @@
+//! Waiting for a collector without being held up by it.
+//!
+//! Promises: a collector runs once at a time; one that is not done in time keeps its thread and
+//! delays nobody, and its reading counts when it comes. Trouble is logged when it changes.
+
+use std::time::Duration;
+
+use protocol::UnixMillis;
+use tokio::task::JoinHandle;
+
+use super::Collector;
+
+type Boxed<R> = Box<dyn Collector<Reading = R>>;
+
+/// A reading and when it was made.
+pub(crate) struct Taken<R> {
+    pub(crate) at: UnixMillis,
+    pub(crate) reading: R,
+}
+
+struct Finished<R> {
+    collector: Boxed<R>,
+    result: anyhow::Result<Taken<R>>,
+}
+
+enum State<R> {
+    Idle(Boxed<R>),
+    Busy(JoinHandle<Finished<R>>),
+    /// It panicked and is gone.
+    Lost,
+}
+
+/// A collector that may take its time.
+pub(crate) struct Patient<R> {
+    name: &'static str,
+    state: State<R>,
+    trouble: Option<String>,
+}
+
+impl<R: Send + 'static> Patient<R> {
+    pub(crate) fn new(collector: Boxed<R>) -> Self {
+        Self { name: collector.name(), state: State::Idle(collector), trouble: None }
+    }
+
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Why the last call brought nothing.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// A reading, or `None` where the collector failed or is not done `within` the time.
+    pub(crate) async fn collect(&mut self, within: Duration) -> Option<Taken<R>> {
+        let mut running = match std::mem::replace(&mut self.state, State::Lost) {
+            State::Idle(collector) => tokio::task::spawn_blocking(move || run(collector)),
+            State::Busy(running) => running,
+            State::Lost => return None,
+        };
+        match tokio::time::timeout(within, &mut running).await {
+            Ok(Ok(finished)) => {
+                self.state = State::Idle(finished.collector);
+                self.note(finished.result)
+            }
+            Ok(Err(_panicked)) => self.note(Err(anyhow::anyhow!("broke down; restart the agent"))),
+            Err(_elapsed) => {
+                self.state = State::Busy(running);
+                self.note(Err(anyhow::anyhow!("not done within {} ms", within.as_millis())))
+            }
+        }
+    }
+
+    fn note(&mut self, result: anyhow::Result<Taken<R>>) -> Option<Taken<R>> {
+        match result {
+            Ok(taken) => {
+                if self.trouble.take().is_some() {
+                    tracing::info!(collector = self.name, "collecting again");
+                }
+                Some(taken)
+            }
+            Err(error) => {
+                let trouble = format!("{error:#}");
+                if self.trouble.as_ref() != Some(&trouble) {
+                    tracing::warn!(collector = self.name, error = trouble, "nothing collected");
+                }
+                self.trouble = Some(trouble);
+                None
+            }
+        }
+    }
+}
+
+fn run<R: Send + 'static>(mut collector: Boxed<R>) -> Finished<R> {
+    let result = collector.collect();
+    let result = result.map(|reading| Taken { at: UnixMillis::now(), reading });
+    Finished { collector, result }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    /// Collects what it is sent, and hangs until it is.
+    struct Slow(Receiver<anyhow::Result<u32>>);
+
+    impl Collector for Slow {
+        type Reading = u32;
+
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn collect(&mut self) -> anyhow::Result<u32> {
+            self.0.recv()?
+        }
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_hangs_is_named_and_its_reading_taken_when_it_comes() {
+        let (send, receive) = channel();
+        let mut slow = Patient::new(Box::new(Slow(receive)));
+        assert!(slow.collect(Duration::from_millis(10)).await.is_none());
+        assert_eq!(slow.trouble(), Some("not done within 10 ms"));
+
+        send.send(Ok(7)).unwrap();
+        let taken = slow.collect(Duration::from_secs(60)).await.unwrap();
+        assert_eq!((taken.reading, slow.trouble()), (7, None));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_and_the_next_reading_counts() {
+        let (send, receive) = channel();
+        let mut slow = Patient::new(Box::new(Slow(receive)));
+        send.send(Err(anyhow::anyhow!("no such file"))).unwrap();
+        assert!(slow.collect(Duration::from_secs(60)).await.is_none());
+        assert_eq!(slow.trouble(), Some("no such file"));
+        send.send(Ok(8)).unwrap();
+        assert_eq!(slow.collect(Duration::from_secs(60)).await.unwrap().reading, 8);
+    }
+}

@@ -1,0 +1,156 @@
+//! The agent's settings. The device's id is the name in its credentials: there is no setting that
+//! could contradict them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use broker::BrokerSettings;
+use identity::Credentials;
+use protocol::{DeviceId, TenantId};
+use runtime::settings::{Reader, Setting};
+use runtime::telemetry;
+
+/// Tag in the credentials that names the tenant.
+const TENANT_TAG: &str = "tenant:";
+
+/// As the broker's setting of that name, but the agent cannot do without.
+const CREDS: Setting = Setting {
+    name: "NATS_CREDS",
+    default: None,
+    unit: "a path",
+    help: "Credentials file (mode 0600) of this device; they name it.",
+};
+const TENANT: Setting = Setting {
+    name: "WEGWEISER_TENANT",
+    default: None,
+    unit: "a UUID",
+    help: "Tenant of this device; may be left out where the credentials carry the tag tenant:UUID.",
+};
+const METRICS_INTERVAL: Setting = Setting {
+    name: "WEGWEISER_METRICS_INTERVAL_MS",
+    default: Some("2000"),
+    unit: "milliseconds",
+    help: "How often the live metrics are measured and sent.",
+};
+const HEARTBEAT_INTERVAL: Setting = Setting {
+    name: "WEGWEISER_HEARTBEAT_INTERVAL_MS",
+    default: Some("15000"),
+    unit: "milliseconds",
+    help: "How often a heartbeat is sent; after three missed the device is shown as offline.",
+};
+const MONITORING_INTERVAL: Setting = Setting {
+    name: "WEGWEISER_MONITORING_INTERVAL_MS",
+    default: Some("300000"),
+    unit: "milliseconds",
+    help: "How often a monitoring report is sent, beside the one at the start.",
+};
+/// The agent's own settings.
+const SETTINGS: &[Setting] =
+    &[CREDS, TENANT, METRICS_INTERVAL, HEARTBEAT_INTERVAL, MONITORING_INTERVAL];
+
+/// Every setting that the agent reads.
+pub(crate) fn every() -> Vec<Setting> {
+    [SETTINGS, broker::SETTINGS, telemetry::SETTINGS].concat()
+}
+
+/// Everything that an agent is told.
+#[derive(Debug)]
+pub(crate) struct AgentSettings {
+    pub(crate) broker: BrokerSettings,
+    pub(crate) tenant: TenantId,
+    pub(crate) device: DeviceId,
+    pub(crate) metrics_interval: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) monitoring_interval: Duration,
+}
+
+impl AgentSettings {
+    /// Reads [`SETTINGS`] and the broker's; `None` where a mistake was noted.
+    pub(crate) fn read(reader: &mut Reader) -> Option<Self> {
+        const HOUR_MS: u64 = 3_600_000;
+        let broker = BrokerSettings::read(reader, "wegweiser-agent");
+        let credentials = read_credentials(reader, broker.creds.as_deref());
+        let device = credentials.as_ref().and_then(|creds| read_device(reader, creds));
+        let tenant = read_tenant(reader, credentials.as_ref());
+        let metrics_interval = reader.milliseconds(&METRICS_INTERVAL, 250..=HOUR_MS);
+        let heartbeat_interval = reader.milliseconds(&HEARTBEAT_INTERVAL, 1_000..=HOUR_MS);
+        let monitoring_interval = reader.milliseconds(&MONITORING_INTERVAL, 1_000..=24 * HOUR_MS);
+        Some(Self {
+            broker,
+            tenant: tenant?,
+            device: device?,
+            metrics_interval,
+            heartbeat_interval,
+            monitoring_interval,
+        })
+    }
+}
+
+fn read_credentials(reader: &mut Reader, path: Option<&Path>) -> Option<Credentials> {
+    let Some(path) = path else {
+        reader.mistake(&CREDS, "is not set; give the path of this device's credentials".to_owned());
+        return None;
+    };
+    match Credentials::load(path) {
+        Ok(credentials) => Some(credentials),
+        Err(error) => {
+            reader.mistake(&CREDS, format!("is {:?}: {}", path.display(), chain(&error)));
+            None
+        }
+    }
+}
+
+/// An error with its causes, whose texts it leaves out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn read_device(reader: &mut Reader, credentials: &Credentials) -> Option<DeviceId> {
+    let name = &credentials.user().name;
+    if let Ok(device) = name.parse() {
+        return Some(device);
+    }
+    reader.mistake(
+        &CREDS,
+        format!("holds the credentials of {name:?}, which is no device's UUID; issue a device's"),
+    );
+    None
+}
+
+fn read_tenant(reader: &mut Reader, credentials: Option<&Credentials>) -> Option<TenantId> {
+    let tags = credentials.map(|creds| creds.user().body.tags.as_slice()).unwrap_or_default();
+    let tagged = tags.iter().find_map(|tag| tag.strip_prefix(TENANT_TAG)?.parse().ok());
+    let given = reader.optional(&TENANT);
+    match (given, tagged) {
+        (Some(given), tagged) => check_tenant(reader, &given, tagged),
+        (None, Some(tagged)) => Some(tagged),
+        (None, None) => {
+            reader.mistake(&TENANT, "is not set; give the UUID of this device's tenant".to_owned());
+            None
+        }
+    }
+}
+
+fn check_tenant(reader: &mut Reader, given: &str, tagged: Option<TenantId>) -> Option<TenantId> {
+    let given: TenantId = match given.parse() {
+        Ok(tenant) => tenant,
+        Err(error) => {
+            reader.mistake(&TENANT, format!("{error}"));
+            return None;
+        }
+    };
+    match tagged {
+        Some(tagged) if tagged != given => {
+            reader.mistake(&TENANT, format!("is {given}, but the credentials are of {tagged}"));
+            None
+        }
+        _ => Some(given),
+    }
+}

@@ -1,0 +1,170 @@
+//! A server with the real streams, a device's credentials and the agent as a process.
+//!
+//! One plain account stands in for operator mode: the server puts the tenant in front of metric
+//! subjects, as a tenant's account does, and asks for no credentials.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use broker::streams::{self, Destructive};
+use broker::{Broker, BrokerSettings, Delivery, Pull};
+use devstack::Nats;
+use identity::{AccountName, DeviceRole, KeyDir, issue_device};
+use protocol::{Event, UnixMillis, decode};
+
+pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
+pub(crate) const DEVICE: &str = "22222222-2222-4222-8222-222222222222";
+/// Bound on everything that a test waits for.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+pub(crate) fn server() -> Nats {
+    let config = format!(
+        "jetstream {{}}\n\
+         mappings: {{ \"demo.system.*.*\": \
+         \"tenant.{TENANT}.demo.system.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}\" }}"
+    );
+    Nats::builder().config(config).start().unwrap()
+}
+
+/// An operator's connection.
+pub(crate) struct Operator(pub(crate) Broker);
+
+impl Operator {
+    pub(crate) async fn connect(nats: &Nats) -> Self {
+        let settings = BrokerSettings {
+            url: nats.url().to_owned(),
+            creds: None,
+            ca: None,
+            name: "agent test".to_owned(),
+        };
+        Self(Broker::connect(&settings).await.unwrap())
+    }
+
+    pub(crate) async fn apply_streams(&self) {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nats/streams");
+        let desired = streams::load(&dir, None).unwrap();
+        streams::apply(&self.0, &desired, Destructive::Refuse).await.unwrap();
+    }
+
+    pub(crate) async fn pull(&self, stream: &str, consumer: &str) -> Events {
+        Events { pull: Pull::open(&self.0, stream, consumer, 100).await.unwrap(), seen: Vec::new() }
+    }
+}
+
+/// What a receiver gets.
+pub(crate) struct Events {
+    pull: Pull,
+    seen: Vec<(Delivery, Event)>,
+}
+
+impl Events {
+    /// Everything delivered until `enough`, which every receiver must be able to decode.
+    pub(crate) async fn until(
+        &mut self,
+        what: &str,
+        enough: impl Fn(&[(Delivery, Event)]) -> bool,
+    ) -> &[(Delivery, Event)] {
+        let start = Instant::now();
+        while !enough(&self.seen) {
+            let deliveries = tokio::time::timeout(DEADLINE, self.pull.next()).await;
+            let deliveries = deliveries.unwrap_or_else(|_| panic!("nothing came: {what}"));
+            for delivery in deliveries.unwrap().unwrap() {
+                let subject = delivery.device_subject().unwrap();
+                let (event, _) = decode(&subject, delivery.payload(), UnixMillis::now()).unwrap();
+                self.seen.push((delivery, event));
+            }
+            assert!(start.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        }
+        &self.seen
+    }
+}
+
+/// Credentials of the device, in a directory that lives as long as this.
+pub(crate) struct Creds {
+    _dir: tempfile::TempDir,
+    pub(crate) path: PathBuf,
+}
+
+impl Creds {
+    pub(crate) fn issue() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = KeyDir::open_or_create(&dir.path().join("keys")).unwrap();
+        let tenant = TENANT.parse().unwrap();
+        let account = AccountName::Tenant(tenant);
+        keys.ensure_operator().unwrap();
+        keys.ensure_account(account).unwrap();
+        keys.ensure_role(account, DeviceRole::Current.name()).unwrap();
+        let device = DEVICE.parse().unwrap();
+        let made = issue_device(&keys, tenant, device, DeviceRole::Current, None).unwrap();
+        let path = dir.path().join("device.creds");
+        made.save(&path).unwrap();
+        Self { _dir: dir, path }
+    }
+}
+
+/// The agent's program with nothing of our own environment.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wegweiser-agent"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+/// A running agent; killed when dropped.
+pub(crate) struct Agent {
+    child: Child,
+    log: tempfile::NamedTempFile,
+}
+
+impl Agent {
+    pub(crate) fn start(url: &str, creds: &Creds) -> Self {
+        let mut command = program();
+        command
+            .env("NATS_URL", url)
+            .env("NATS_CREDS", &creds.path)
+            .env("WEGWEISER_TENANT", TENANT)
+            .env("WEGWEISER_METRICS_INTERVAL_MS", "250")
+            .env("WEGWEISER_HEARTBEAT_INTERVAL_MS", "1000");
+        let log = tempfile::NamedTempFile::new().unwrap();
+        command.stderr(log.reopen().unwrap());
+        Self { child: command.spawn().unwrap(), log }
+    }
+
+    fn logged(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    pub(crate) fn until_logged(&self, words: &str) {
+        let start = Instant::now();
+        while !self.logged().contains(words) {
+            assert!(start.elapsed() < DEADLINE, "never logged {words:?}");
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Asks it to stop, as a service manager does.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < DEADLINE, "the agent does not stop");
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            devstack::output::note(&format!("the agent said:\n{}", self.logged()));
+        }
+    }
+}
