@@ -89,15 +89,19 @@ async fn a_plain_publish_of_the_first_generation_lands_also_on_the_short_heartbe
 async fn a_device_pulls_and_acknowledges_its_own_commands_across_accounts() {
     let stage = Stage::with_streams().await;
     let operator = stage.connect(&stage.backend_user("operator")).await;
-    for (uuid, device) in [(TENANT, DEVICE), (OTHER_TENANT, STRANGER)] {
+    for (uuid, device, payload) in
+        [(TENANT, DEVICE, "one"), (OTHER_TENANT, STRANGER, "no"), (TENANT, DEVICE, "two")]
+    {
         let subject = format!("tenant.{uuid}.device.{device}.command");
-        assert_eq!(operator.publish_acked(&subject, device).await.0, "COMMANDS");
+        assert_eq!(operator.publish_acked(&subject, payload).await.0, "COMMANDS");
     }
     let agent = stage.connect(&stage.device(tenant(), DEVICE, DeviceRole::Current)).await;
-    let (payload, reply) = pull_one(&agent, DEVICE).await;
-    assert_eq!(payload, DEVICE);
-    let confirmed = agent.client.request(reply, "+ACK".into()).await.unwrap();
-    assert!(confirmed.payload.is_empty());
+    let pulled = pull_two(&agent, DEVICE).await;
+    for ((payload, reply), expected) in pulled.into_iter().zip(["one", "two"]) {
+        assert_eq!(payload, expected);
+        let confirmed = agent.client.request(reply, "+ACK".into()).await.unwrap();
+        assert!(confirmed.payload.is_empty());
+    }
 
     let jetstream = jetstream::new(operator.client.clone());
     let commands = jetstream.get_stream("COMMANDS").await.unwrap();
@@ -108,15 +112,21 @@ async fn a_device_pulls_and_acknowledges_its_own_commands_across_accounts() {
     }
 }
 
-async fn pull_one(agent: &Connection, device: &str) -> (String, String) {
+/// Two messages in answer to one request: payloads and where to acknowledge.
+async fn pull_two(agent: &Connection, device: &str) -> Vec<(String, String)> {
     let inbox = agent.client.new_inbox();
     let mut subscription = agent.client.subscribe(inbox.clone()).await.unwrap();
     let next = format!("$JS.API.CONSUMER.MSG.NEXT.COMMANDS.{device}");
-    let request = r#"{"batch":1,"expires":10000000000}"#;
+    let request = r#"{"batch":2,"expires":10000000000}"#;
     agent.client.publish_with_reply(next, inbox, request.into()).await.unwrap();
-    let message = tokio::time::timeout(DEADLINE, subscription.next()).await.unwrap().unwrap();
-    let payload = String::from_utf8(message.payload.to_vec()).unwrap();
-    (payload, message.reply.unwrap().to_string())
+    let mut pulled = Vec::new();
+    while pulled.len() < 2 {
+        let message = tokio::time::timeout(DEADLINE, subscription.next()).await.unwrap().unwrap();
+        let payload = String::from_utf8(message.payload.to_vec()).unwrap();
+        assert!(message.status.is_none(), "{message:?}");
+        pulled.push((payload, message.reply.unwrap().to_string()));
+    }
+    pulled
 }
 
 #[tokio::test]
