@@ -12,8 +12,9 @@ export CARGO_BUILD_JOBS
 
 # How long `make demo` runs: until Ctrl-C, or for instance 60s.
 DEMO_FOR ?=
-# A file with the local broker's configuration, for `make up`.
-NATS_CONFIG ?=
+# Files with the local broker's configuration and its operator's credentials, for `make up`.
+LOCAL_NATS_CONFIG ?=
+LOCAL_NATS_CREDS ?=
 
 RUN := cargo run --quiet --release --locked
 DEVSTACK := $(RUN) -p devstack --bin devstack --
@@ -33,7 +34,7 @@ demo: ## Everything at once with live data, until Ctrl-C (DEMO_FOR=60s: check th
 
 .PHONY: up
 up: ## Start NATS, Redis and Postgres in the background
-	$(DEVSTACK) up $(if $(NATS_CONFIG),--nats-config $(NATS_CONFIG))
+	$(DEVSTACK) up $(if $(LOCAL_NATS_CONFIG),--nats-config $(LOCAL_NATS_CONFIG)) $(if $(LOCAL_NATS_CREDS),--nats-creds $(LOCAL_NATS_CREDS))
 
 .PHONY: down
 down: ## Stop what `make up` has started
@@ -92,8 +93,10 @@ check-dependencies: $(CARGO_DENY)
 	    echo "NOT CHECKED: security advisories (no way to $(ADVISORIES))"; \
 	fi
 
+# Optimised for being built once (minutes) rather than for running (a second either way).
 .stack/cargo/bin/cargo-deny:
-	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root .stack/cargo
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	    cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root .stack/cargo
 
 .PHONY: bench
 bench: ## Measure the whole pipeline on this machine

@@ -24,19 +24,37 @@ use crate::{Nats, Postgres, Redis};
 /// Without a configuration of its own, the broker has JetStream and nothing else: no TLS, no accounts.
 const PLAIN_NATS_CONFIG: &str = "jetstream {}\n";
 
+/// What the operator may give the local broker.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct BrokerFiles {
+    /// The text of nats-server's configuration, without what it listens on and where it stores
+    #[arg(long, value_name = "FILE")]
+    pub nats_config: Option<PathBuf>,
+    /// The credentials that `.stack/env` names, for the verbs that operate the broker
+    #[arg(long, value_name = "FILE")]
+    pub nats_creds: Option<PathBuf>,
+}
+
 /// How to start the local stack.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct LocalStackBuilder {
     stack: PathBuf,
     nats_config: Option<String>,
+    nats_creds: Option<PathBuf>,
 }
 
 impl LocalStackBuilder {
-    /// The text of nats-server's configuration. With it, `.stack/env` names the local authority's
-    /// certificate, which [`TlsFiles`] has.
+    /// The text of nats-server's configuration. If it turns TLS on, with the files of [`tls_files`],
+    /// `.stack/env` names their authority as the one to trust.
     pub fn nats_config(mut self, text: impl Into<String>) -> Self {
         self.nats_config = Some(text.into());
+        self
+    }
+
+    /// The credentials file that `.stack/env` names as `NATS_CREDS`. It need not exist yet.
+    pub fn nats_creds(mut self, file: impl Into<PathBuf>) -> Self {
+        self.nats_creds = Some(file.into());
         self
     }
 
@@ -82,6 +100,7 @@ impl LocalStackBuilder {
             redis: redis?,
             postgres: postgres?,
             tls,
+            nats_creds: self.nats_creds,
             stack: self.stack,
             lock,
         };
@@ -100,6 +119,7 @@ pub struct LocalStack {
     /// The records.
     pub postgres: Postgres,
     tls: TlsFiles,
+    nats_creds: Option<PathBuf>,
     stack: PathBuf,
     // Last, so that it is let go of when the servers have stopped.
     lock: ServeLock,
@@ -108,7 +128,7 @@ pub struct LocalStack {
 impl LocalStack {
     /// Options for the stack in `stack` (as [`crate::stack_dir`] gives it).
     pub fn builder(stack: impl Into<PathBuf>) -> LocalStackBuilder {
-        LocalStackBuilder { stack: stack.into(), nats_config: None }
+        LocalStackBuilder { stack: stack.into(), nats_config: None, nats_creds: None }
     }
 
     /// The certificates that the broker's configuration may name.

@@ -1,11 +1,11 @@
 //! `devstack`: the local servers from the command line. See the library for what it promises.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use devstack::{local, output, stack_dir, tools};
+use devstack::local::{self, BrokerFiles};
+use devstack::{output, stack_dir, tools};
 
 /// Starts and stops NATS, Redis and Postgres for development, under `.stack/`.
 #[derive(Parser)]
@@ -20,22 +20,15 @@ enum Verb {
     /// Say which servers are used and why; install the missing ones into `.stack/venv`
     Tools,
     /// Start the local stack in the background, unless it runs
-    Up(Serve),
+    Up(BrokerFiles),
     /// Run the local stack in the foreground until SIGTERM or Ctrl-C
-    Serve(Serve),
+    Serve(BrokerFiles),
     /// Stop the local stack
     Down,
     /// Say what runs; exit 1 unless all of it does
     Status,
     /// Stop the local stack and remove its data, keys and logs
     Clean,
-}
-
-#[derive(clap::Args)]
-struct Serve {
-    /// The text of nats-server's configuration, without what it listens on and where it stores
-    #[arg(long, value_name = "FILE")]
-    nats_config: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -49,8 +42,8 @@ fn run(verb: &Verb) -> Result<ExitCode> {
     let stack = stack_dir()?;
     match verb {
         Verb::Tools => tools::all()?.iter().for_each(|tool| output::line(&tool.to_string())),
-        Verb::Up(serve) => local::up(&stack, serve.nats_config.as_deref())?,
-        Verb::Serve(serve) => local::serve(stack, serve.nats_config.as_deref())?,
+        Verb::Up(broker) => local::up(&stack, broker)?,
+        Verb::Serve(broker) => local::serve(stack, broker)?,
         Verb::Down => local::down(&stack)?,
         Verb::Status if local::status(&stack)? => {}
         Verb::Status => return Ok(ExitCode::FAILURE),

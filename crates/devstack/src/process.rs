@@ -91,7 +91,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the server. It has been executed, not more, when this returns.
+    /// Starts the server. Its process exists, not more, when this returns.
     pub(crate) fn spawn(launch: &Launch) -> Result<Self> {
         dir_lock::wait_unused(&launch.dir)?;
         let log_offset = log_length(&launch.log);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::BrokerFiles;
 use super::state::{self, State};
 use crate::account::relocated;
 use crate::postgres::template_home;
@@ -23,13 +24,13 @@ const DOWN_WITHIN: Duration = Duration::from_secs(6);
 const KILLED_WITHIN: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// What `clean` leaves: downloads and builds of tools, which hold no data.
-const TOOLS_KEPT: [&str; 3] = ["venv", "pip", "cargo"];
+const TOOLS_KEPT: [&str; 4] = ["venv", "venv.lock", "pip", "cargo"];
 
 /// Starts the local stack in the background, unless it runs, and prints its addresses.
 ///
 /// # Errors
 /// When it does not come up.
-pub fn up(stack: &Path, nats_config: Option<&Path>) -> Result<()> {
+pub fn up(stack: &Path, broker: &BrokerFiles) -> Result<()> {
     let _turn = my_turn(stack)?;
     if let Some(running) = running(stack)? {
         if running.servers.iter().all(state::Server::is_running) {
@@ -44,7 +45,7 @@ pub fn up(stack: &Path, nats_config: Option<&Path>) -> Result<()> {
         output::line(&tool.to_string());
     }
     let log = stack.join("serve.log");
-    let mut owner = spawn_owner(stack, nats_config, &log)?;
+    let mut owner = spawn_owner(stack, broker, &log)?;
     let started = wait_for(UP_WITHIN, || match owner.try_wait() {
         Ok(Some(status)) => Some(Err(status)),
         // A killed predecessor may have left a state behind.
@@ -100,7 +101,8 @@ pub fn status(stack: &Path) -> Result<bool> {
 /// # Errors
 /// When it cannot be ended, or something not be removed.
 pub fn clean(stack: &Path) -> Result<()> {
-    down(stack)?;
+    let _turn = my_turn(stack)?;
+    stop_owner(stack)?;
     for dir in [stack.join("postgres"), template_home(stack)] {
         remove(&relocated(&dir))?;
     }
@@ -129,15 +131,18 @@ fn running(stack: &Path) -> Result<Option<State>> {
 }
 
 /// The owner gets a session of its own, so that it outlives the terminal.
-fn spawn_owner(stack: &Path, nats_config: Option<&Path>, log: &Path) -> Result<Child> {
+fn spawn_owner(stack: &Path, broker: &BrokerFiles, log: &Path) -> Result<Child> {
     let program = std::env::current_exe().context("finding this program")?;
     let log_file = File::create(log).with_context(|| format!("creating {}", log.display()))?;
     let mut command = Command::new("setsid");
     command.arg(program).arg("serve");
-    if let Some(config) = nats_config {
-        let config = fs::canonicalize(config)
-            .with_context(|| format!("finding the NATS configuration {}", config.display()))?;
-        command.arg("--nats-config").arg(config);
+    let files = [("--nats-config", &broker.nats_config), ("--nats-creds", &broker.nats_creds)];
+    for (flag, file) in files {
+        if let Some(file) = file {
+            let file = fs::canonicalize(file)
+                .with_context(|| format!("finding {} of {flag}", file.display()))?;
+            command.arg(flag).arg(file);
+        }
     }
     command
         .env(crate::STACK_DIR_VARIABLE, stack)

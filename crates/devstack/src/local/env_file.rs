@@ -13,12 +13,13 @@ use super::LocalStack;
 use super::state::write_whole;
 
 pub(super) fn write(stack: &LocalStack, path: &Path) -> Result<()> {
-    let nats = [
-        ("NATS_URL", stack.nats.url().to_owned()),
-        ("WEGWEISER_NATS_CA", stack.tls.ca.display().to_string()),
-    ];
-    let with_tls = stack.nats.url().starts_with("tls://");
-    let nats = if with_tls { &nats[..] } else { &nats[..1] };
+    let mut nats = vec![("NATS_URL", stack.nats.url().to_owned())];
+    if stack.nats.url().starts_with("tls://") {
+        nats.push(("WEGWEISER_NATS_CA", stack.tls.ca.display().to_string()));
+    }
+    if let Some(creds) = &stack.nats_creds {
+        nats.push(("NATS_CREDS", creds.display().to_string()));
+    }
     let database_url = stack.postgres.address().url();
     let database = [("DATABASE_URL", database_url.expose_secret().to_owned())];
     let redis = [
@@ -28,20 +29,18 @@ pub(super) fn write(stack: &LocalStack, path: &Path) -> Result<()> {
     let mut text = String::from(
         "# Written at each start of the local stack. It holds a password. What is set already wins.\n",
     );
-    for group in [nats, &database, &redis] {
-        group_text(&mut text, group)?;
-    }
+    group_text(&mut text, "${NATS_URL:-}", &nats)?;
+    group_text(&mut text, "${DATABASE_URL:-}", &database)?;
+    group_text(&mut text, "${METRICS_REDIS_HOST:-}${METRICS_REDIS_PORT:-}", &redis)?;
     write_whole(path, text.as_bytes())
 }
 
-/// One system: all of it, unless its first variable is set.
-fn group_text(text: &mut String, variables: &[(&str, String)]) -> Result<()> {
-    let Some((first, _)) = variables.first() else {
-        return Ok(());
-    };
-    writeln!(text, "if [ -z \"${{{first}:-}}\" ]; then")?;
+/// One system: nothing of it when the caller has named another by one of `addresses`, else what the
+/// caller has not set.
+fn group_text(text: &mut String, addresses: &str, variables: &[(&str, String)]) -> Result<()> {
+    writeln!(text, "if [ -z \"{addresses}\" ]; then")?;
     for (name, value) in variables {
-        writeln!(text, "    export {name}={}", quoted(value))?;
+        writeln!(text, "    [ -n \"${{{name}:-}}\" ] || export {name}={}", quoted(value))?;
     }
     writeln!(text, "fi")?;
     Ok(())

@@ -65,10 +65,10 @@ fn the_environment_file_is_private_and_gives_way_to_the_caller() {
     assert!(database.starts_with("postgres://wegweiser:"), "{database}");
     let mine = sourced(&stack, ("NATS_URL", "tls://mine:4222"), "$NATS_URL");
     assert_eq!(mine, "tls://mine:4222");
-    // A host of the caller's must not get our port.
-    let mine =
-        sourced(&stack, ("METRICS_REDIS_HOST", "mine"), "$METRICS_REDIS_HOST:$METRICS_REDIS_PORT");
-    assert_eq!(mine, "mine:");
+    // A host of the caller's must not get our port, nor a port of the caller's our host.
+    let redis = "$METRICS_REDIS_HOST:$METRICS_REDIS_PORT";
+    assert_eq!(sourced(&stack, ("METRICS_REDIS_HOST", "mine"), redis), "mine:");
+    assert_eq!(sourced(&stack, ("METRICS_REDIS_PORT", "1"), redis), ":1");
 }
 
 #[test]
@@ -89,10 +89,14 @@ fn the_callers_nats_configuration_is_used_and_a_broken_one_shown() {
         tls.certificate, tls.key
     );
     std::fs::write(config, text).unwrap();
-    said(&stack.run(&["up", "--nats-config", config]));
-    let nats = sourced(&stack, ("UNRELATED", "1"), "$NATS_URL $WEGWEISER_NATS_CA");
+    said(&stack.run(&["up", "--nats-config", config, "--nats-creds", config]));
+    let nats = sourced(&stack, ("UNRELATED", "1"), "$NATS_URL $WEGWEISER_NATS_CA $NATS_CREDS");
     assert!(nats.starts_with("tls://127.0.0.1:"), "{nats}");
-    assert!(nats.ends_with("/tls/ca.pem"), "{nats}");
+    assert!(nats.ends_with(&format!("{} {config}", tls.ca.display())), "{nats}");
+    // With another broker of the caller's, neither goes along.
+    let mine =
+        sourced(&stack, ("NATS_URL", "tls://mine"), "$NATS_URL$WEGWEISER_NATS_CA$NATS_CREDS");
+    assert_eq!(mine, "tls://mine");
     let mode = std::fs::metadata(&tls.key).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }

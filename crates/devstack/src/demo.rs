@@ -1,0 +1,243 @@
+//! `make demo`: the whole of Wegweiser on this machine, with live data.
+//!
+//! Promises: one line a component with its address; Ctrl-C stops everything that was started and
+//! nothing else; with a time limit it ends by itself and says whether what every device sent was
+//! read back from Redis and Postgres. Refuses to: pretend. The agents report this machine, and the
+//! simulated devices go the same way with credentials of their own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::programs::{self, Places};
+use crate::provision::{self, TENANTS};
+use crate::service::{Service, stop_all};
+use crate::{LocalStack, output, ready, tools};
+
+const RECEIVERS: usize = 2;
+/// Devices of the two real agents, in the first two tenants.
+const AGENTS: [&str; 2] =
+    ["0192f000-0000-7000-8000-0000000000a1", "0192f000-0000-7000-8000-0000000000a2"];
+const SIMULATED_DEVICES: usize = 200;
+const WEB_PORT: u16 = 8080;
+/// How long what was sent may take to be readable at the end.
+const ARRIVE_WITHIN_SECONDS: u64 = 20;
+/// How often the parts are looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How the demo ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Somebody stopped it.
+    Asked,
+    /// Its time was over, and everything had arrived.
+    Complete,
+    /// Its time was over and something was missing, or a part ended unasked.
+    Failed,
+}
+
+/// Runs the demo until Ctrl-C, or for `limit`.
+///
+/// # Errors
+/// When a part cannot be started or stopped.
+pub async fn run(stack: &Path, limit: Option<Duration>) -> Result<Ended> {
+    // Armed first: a signal during the start is then heeded after it.
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let mut demo = Demo::start(stack)?;
+    let mut status = demo.status_line()?;
+    let over = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
+    tokio::pin!(over);
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let ended = loop {
+        tokio::select! {
+            _ = terminate.recv() => break Ended::Asked,
+            _ = interrupt.recv() => break Ended::Asked,
+            () = &mut over => break demo.check()?,
+            _ = looks.tick() => if demo.somebody_left() { break Ended::Failed },
+        }
+    };
+    end(&mut status)?;
+    output::line("\nstopping");
+    demo.stop()?;
+    output::line("stopped");
+    Ok(ended)
+}
+
+struct Demo {
+    servers: LocalStack,
+    places: Places,
+    started_ms: u128,
+    dir: PathBuf,
+    /// In the order of their start.
+    services: Vec<Service>,
+    senders: Vec<Service>,
+}
+
+impl Demo {
+    fn start(stack: &Path) -> Result<Self> {
+        for tool in tools::all()? {
+            output::line(&tool.to_string());
+        }
+        let places = provision::prepare(stack)?;
+        let config = std::fs::read_to_string(&places.nats_config)
+            .with_context(|| format!("reading {}", places.nats_config.display()))?;
+        let servers = LocalStack::builder(stack).nats_config(config).start()?;
+        let dir = stack.join("demo");
+        std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+        let started_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
+        let (services, senders) = (Vec::new(), Vec::new());
+        let mut demo = Self { servers, places, started_ms, dir, services, senders };
+        demo.announce_servers();
+        provision::apply(&demo.servers, &demo.places)?;
+        output::line("applied     migrations, accounts, streams");
+        demo.start_services()?;
+        demo.start_senders()?;
+        output::line("stop it     Ctrl-C");
+        Ok(demo)
+    }
+
+    fn announce_servers(&self) {
+        let LocalStack { nats, redis, postgres, .. } = &self.servers;
+        output::line(&format!("nats        {}", nats.url()));
+        output::line(&format!("redis       {}:{}", redis.host(), redis.port()));
+        output::line(&format!("postgres    127.0.0.1:{}", postgres.port()));
+    }
+
+    fn start_services(&mut self) -> Result<()> {
+        for number in 1..=RECEIVERS {
+            let name = format!("receiver-{number}");
+            let port = ready::free_port()?;
+            let listen = format!("127.0.0.1:{port}");
+            self.service(&name, "receiver", "WEGWEISER_RECEIVER_LISTEN", listen)?;
+            output::line(&format!("{name}  http://127.0.0.1:{port}/readyz"));
+        }
+        let port = if ready::is_free(WEB_PORT) { WEB_PORT } else { ready::free_port()? };
+        self.service("web", "web", "WEGWEISER_WEB_LISTEN", format!("127.0.0.1:{port}"))?;
+        output::line(&format!("web         http://127.0.0.1:{port}/v1/devices"));
+        Ok(())
+    }
+
+    /// Starts a service of the backend and waits until it is ready.
+    fn service(
+        &mut self,
+        name: &str,
+        role: &str,
+        listen: &'static str,
+        address: String,
+    ) -> Result<()> {
+        let mut environment = programs::reaching(&self.servers, &self.places.creds_of(role));
+        let port = address.rsplit(':').next().unwrap_or_default().parse()?;
+        environment.push((listen, address));
+        let program = format!("wegweiser-{role}");
+        let service = Service::start(name, &program, Vec::new(), environment, &self.dir)?;
+        self.services.push(service);
+        match self.services.last() {
+            Some(service) => service.wait_ready(port),
+            None => Ok(()),
+        }
+    }
+
+    fn start_senders(&mut self) -> Result<()> {
+        for (number, (device, (tenant, name))) in AGENTS.iter().zip(TENANTS).enumerate() {
+            let creds = self.places.creds_of(&format!("agent-{device}"));
+            if !creds.exists() {
+                let creds = creds.display().to_string();
+                let args =
+                    ["device", "add", "--tenant", tenant, "--device", device, "--creds-out", &creds];
+                programs::run("wegweiser", &args, &self.places.environment())?;
+            }
+            let environment = vec![
+                ("NATS_URL", self.servers.nats.url().to_owned()),
+                ("NATS_CREDS", creds.display().to_string()),
+                ("WEGWEISER_NATS_CA", self.servers.tls().ca.display().to_string()),
+                ("WEGWEISER_TENANT", tenant.to_owned()),
+            ];
+            let agent = format!("agent-{}", number + 1);
+            let args = vec!["run".to_owned()];
+            let sender = Service::start(&agent, "wegweiser-agent", args, environment, &self.dir)?;
+            self.senders.push(sender);
+            output::line(&format!("{agent}     device {device} of {name}"));
+        }
+        self.start_fleet()
+    }
+
+    fn start_fleet(&mut self) -> Result<()> {
+        let mut args: Vec<String> = vec!["fleet".to_owned()];
+        args.extend(["--devices".to_owned(), SIMULATED_DEVICES.to_string()]);
+        for (tenant, _) in TENANTS {
+            args.extend(["--tenant".to_owned(), tenant.to_owned()]);
+        }
+        args.extend(["--ledger".to_owned(), self.ledger()]);
+        let operator = provision::operator_environment(&self.servers, &self.places);
+        let fleet = Service::start("fleet", "wegweiser", args, operator, &self.dir)?;
+        self.senders.push(fleet);
+        let tenants = TENANTS.len();
+        output::line(&format!("fleet       {SIMULATED_DEVICES} simulated devices of {tenants} tenants"));
+        Ok(())
+    }
+
+    fn ledger(&self) -> String {
+        self.dir.join("fleet-ledger.jsonl").display().to_string()
+    }
+
+    /// The line that goes on until the end. It dies with this process, however that ends.
+    fn status_line(&self) -> Result<Child> {
+        let environment = provision::operator_environment(&self.servers, &self.places);
+        Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(programs::path("wegweiser")?)
+            .args(["status", "--watch"])
+            .envs(environment)
+            .env("WEGWEISER_LOG", "off")
+            .spawn()
+            .context("starting the status line with `setpriv` (Debian: util-linux)")
+    }
+
+    /// Names a part that ended unasked.
+    fn somebody_left(&self) -> bool {
+        for service in self.services.iter().chain(&self.senders) {
+            if service.has_ended() {
+                let log = service.log_path().display();
+                output::note(&format!("\n{} has ended unasked; see {log}", service.name()));
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Reads back what every device has sent.
+    fn check(&self) -> Result<Ended> {
+        let environment = provision::operator_environment(&self.servers, &self.places);
+        let (since, wait) = (self.started_ms.to_string(), ARRIVE_WITHIN_SECONDS.to_string());
+        let ledger = self.ledger();
+        let mut args = vec!["arrived", "--since", &since, "--wait", &wait, "--ledger", &ledger];
+        args.extend(AGENTS);
+        match programs::run("wegweiser", &args, &environment) {
+            Ok(said) => {
+                output::line(&format!("\n{said}"));
+                Ok(Ended::Complete)
+            }
+            Err(error) => {
+                output::note(&format!("\n{error:#}"));
+                Ok(Ended::Failed)
+            }
+        }
+    }
+
+    /// First who sends, then who receives, then the servers: nothing is cut off while it works.
+    fn stop(&mut self) -> Result<()> {
+        stop_all(&mut self.senders)?;
+        stop_all(&mut self.services)?;
+        self.servers.stop()
+    }
+}
+
+fn end(child: &mut Child) -> Result<()> {
+    child.kill().context("ending the status line")?;
+    child.wait().context("ending the status line")?;
+    Ok(())
+}

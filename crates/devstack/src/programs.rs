@@ -1,0 +1,90 @@
+//! Our own programs, which lie beside this one, and what they are told about the local stack.
+//!
+//! Promises: secrets go through the environment, never through arguments.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use secrecy::ExposeSecret as _;
+
+use crate::LocalStack;
+
+/// The path of `program`, built beside this one.
+///
+/// # Errors
+/// When it is not there.
+pub(crate) fn path(program: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("finding this program")?;
+    let path = own.with_file_name(program);
+    if !path.exists() {
+        bail!("{} is missing; build it with `cargo build --release --workspace`", path.display());
+    }
+    Ok(path)
+}
+
+/// Variables of the environment, by name.
+pub(crate) type Environment = Vec<(&'static str, String)>;
+
+/// Where the operator's files of a local stack are.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) keys: PathBuf,
+    pub(crate) tenants: PathBuf,
+    pub(crate) creds: PathBuf,
+    pub(crate) nats_config: PathBuf,
+}
+
+impl Places {
+    pub(crate) fn of(stack: &Path) -> Self {
+        Self {
+            keys: stack.join("keys"),
+            tenants: stack.join("tenants"),
+            creds: stack.join("creds"),
+            nats_config: stack.join("nats-server.conf"),
+        }
+    }
+
+    /// What the operator's verbs need to find keys and files.
+    pub(crate) fn environment(&self) -> Environment {
+        vec![
+            ("WEGWEISER_KEYS_DIR", self.keys.display().to_string()),
+            ("WEGWEISER_TENANTS_DIR", self.tenants.display().to_string()),
+        ]
+    }
+
+    /// Credentials of a service of the backend, or of a device.
+    pub(crate) fn creds_of(&self, name: &str) -> PathBuf {
+        self.creds.join(format!("{name}.creds"))
+    }
+}
+
+/// What a program needs to reach the servers of `stack` with the credentials of `user`.
+pub(crate) fn reaching(stack: &LocalStack, creds: &Path) -> Environment {
+    vec![
+        ("NATS_URL", stack.nats.url().to_owned()),
+        ("NATS_CREDS", creds.display().to_string()),
+        ("WEGWEISER_NATS_CA", stack.tls().ca.display().to_string()),
+        ("DATABASE_URL", stack.postgres.address().url().expose_secret().to_owned()),
+        ("METRICS_REDIS_HOST", stack.redis.host().to_owned()),
+        ("METRICS_REDIS_PORT", stack.redis.port().to_string()),
+    ]
+}
+
+/// Runs one of our programs to its end and returns what it printed.
+///
+/// # Errors
+/// When it fails; with what it said.
+pub(crate) fn run(program: &str, args: &[&str], environment: &Environment) -> Result<String> {
+    let said = Command::new(path(program)?)
+        .args(args)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .output()
+        .with_context(|| format!("starting {program}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    if !said.status.success() {
+        let (verb, error) = (args.join(" "), text(&said.stderr));
+        bail!("`{program} {verb}` failed ({}):\n{error}\n{}", said.status, text(&said.stdout));
+    }
+    Ok(text(&said.stdout))
+}

@@ -1,0 +1,79 @@
+//! One of our own long-running programs under a warden, so that it ends with whoever started it.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::process::{Launch, Process, StopSignal};
+use crate::programs::{self, Environment};
+use crate::ready;
+
+/// A running program of ours.
+#[derive(Debug)]
+pub(crate) struct Service {
+    name: String,
+    process: Process,
+}
+
+impl Service {
+    /// Starts `program` under `name`; its log is `{name}.log` in `dir`.
+    pub(crate) fn start(
+        name: &str,
+        program: &str,
+        args: Vec<String>,
+        environment: Environment,
+        dir: &Path,
+    ) -> Result<Self> {
+        let launch = Launch {
+            program: programs::path(program)?,
+            args: args.into_iter().map(Into::into).collect(),
+            environment,
+            stop_signal: StopSignal::Term,
+            account: None,
+            dir: dir.join(name),
+            log: dir.join(format!("{name}.log")),
+        };
+        std::fs::create_dir_all(&launch.dir)?;
+        Ok(Self { name: name.to_owned(), process: Process::spawn(&launch)? })
+    }
+
+    /// Waits until `http://127.0.0.1:{port}/readyz` says yes.
+    pub(crate) fn wait_ready(&self, port: u16) -> Result<()> {
+        const REQUEST: &[u8] = b"GET /readyz HTTP/1.0\r\n\r\n";
+        const STATUS_LINE_BYTES: usize = 15;
+        let ready = ready::wait_ready(&self.name, &self.process, || {
+            let answer = ready::ask(port, REQUEST, STATUS_LINE_BYTES)?;
+            answer.ends_with(b" 200 OK").then_some(())
+        });
+        ready.map_err(|failed| failed.error)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it has ended without being asked to.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.process.has_ended()
+    }
+
+    pub(crate) fn log_path(&self) -> &Path {
+        self.process.log_path()
+    }
+
+    /// Asks it to finish, and kills it if it does not.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.process.stop()
+    }
+}
+
+/// Stops all of them at once; none gets more time than one alone.
+pub(crate) fn stop_all(services: &mut [Service]) -> Result<()> {
+    std::thread::scope(|scope| {
+        let mut stopping = Vec::with_capacity(services.len());
+        for service in services {
+            stopping.push(scope.spawn(|| service.stop()));
+        }
+        stopping.into_iter().try_for_each(crate::local::joined)
+    })
+}
