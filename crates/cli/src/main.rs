@@ -4,13 +4,16 @@
 //! settings; answers on standard output, errors on standard error. Refuses: secrets on the command line.
 
 mod accounts;
+mod arrived;
 mod clock;
 mod device;
 mod devices;
+mod doctor;
 mod environment;
 mod metrics;
 mod migrate;
 mod output;
+mod status;
 mod streams;
 mod verb;
 

@@ -46,6 +46,17 @@ pub(crate) fn text(text: &str) -> std::io::Result<()> {
     }
 }
 
+/// Prints a text over the one before, on a terminal.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(crate) fn over(text: &str) -> std::io::Result<()> {
+    /// Back to the start of the line, and erase it.
+    const START_OVER: &str = "\r\x1b[2K";
+    let mut out = std::io::stdout().lock();
+    write!(out, "{START_OVER}{text}").and_then(|()| out.flush())
+}
+
 /// Prints a value as indented JSON.
 ///
 /// # Errors

@@ -135,11 +135,15 @@ fn table(status: &Status) -> String {
             table.row(consumer_row(consumer));
         }
     }
-    let table = table.render();
-    if status.plan.is_empty() && status.plan.notes.is_empty() {
-        return table;
+    let mut text = table.render();
+    for note in &status.plan.notes {
+        text.push_str(&format!("\n{note}"));
     }
-    format!("{table}\n\n{}", status.plan)
+    let different = status.plan.objects().len();
+    if different > 0 {
+        text.push_str(&format!("\n{different} not as declared: wegweiser streams plan shows how"));
+    }
+    text
 }
 
 fn stream_row(stream: &StreamStatus) -> Vec<String> {

@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::accounts::AccountsCommand;
+use crate::arrived::ArrivedCommand;
 use crate::device::DeviceCommand;
 use crate::devices::DevicesCommand;
+use crate::doctor::DoctorCommand;
 use crate::metrics::MetricsCommand;
 use crate::migrate::MigrateCommand;
+use crate::status::StatusCommand;
 use crate::streams::StreamsCommand;
 use crate::{environment, output};
 
@@ -28,16 +31,22 @@ pub(crate) struct Arguments {
 enum Verb {
     /// Make the broker's accounts what their files say.
     Accounts(AccountsCommand),
+    /// Check that points and heartbeats of devices were stored, by reading them back.
+    Arrived(ArrivedCommand),
     /// Admit a device.
     Device(DeviceCommand),
     /// List devices and whether they are online.
     Devices(DevicesCommand),
+    /// Check every part of the installation, with remedies.
+    Doctor(DoctorCommand),
     /// Read the newest points of a metric.
     Metrics(MetricsCommand),
     /// Bring the database's schema up to date.
     Migrate(MigrateCommand),
     /// Print every setting with default and unit, as a markdown table.
     Settings,
+    /// Show messages in, lag, dead letters and devices online, once or as it goes.
+    Status(StatusCommand),
     /// Make the broker's streams what their files say.
     Streams(StreamsCommand),
 }
@@ -51,14 +60,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let _telemetry = environment::telemetry(false)?;
     match verb {
         Verb::Accounts(command) => crate::accounts::run(command).await,
+        Verb::Arrived(command) => crate::arrived::run(&command).await,
         Verb::Device(command) => crate::device::run(command),
         Verb::Devices(command) => crate::devices::run(command).await,
+        Verb::Doctor(command) => crate::doctor::run(command).await,
         Verb::Metrics(command) => crate::metrics::run(command).await,
         Verb::Migrate(command) => crate::migrate::run(command).await,
         Verb::Settings => {
             output::text(&environment::settings_table())?;
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Status(command) => crate::status::run(&command).await,
         Verb::Streams(command) => crate::streams::run(command, &environment::broker().await?).await,
     }
 }

@@ -31,9 +31,10 @@ pub(super) struct Bootstrap {
     /// Where to write the nats-server configuration, to be included in the server's own.
     #[arg(long, value_name = "FILE")]
     server_config: Option<PathBuf>,
-    /// In that configuration: where JetStream keeps its files.
-    #[arg(long, value_name = "DIRECTORY", default_value = "/var/lib/nats/jetstream")]
-    jetstream_dir: PathBuf,
+    /// In that configuration: where JetStream keeps its files; without it, nats-server is told
+    /// with --store_dir.
+    #[arg(long, value_name = "DIRECTORY")]
+    jetstream_dir: Option<PathBuf>,
     /// In that configuration: where the server keeps the accounts' JWTs.
     #[arg(long, value_name = "DIRECTORY", default_value = "/var/lib/nats/accounts")]
     resolver_dir: PathBuf,
@@ -99,7 +100,7 @@ fn options(arguments: &Bootstrap) -> anyhow::Result<ServerConfigOptions> {
         _ => None,
     };
     Ok(ServerConfigOptions {
-        jetstream_dir: absolute(&arguments.jetstream_dir)?,
+        jetstream_dir: arguments.jetstream_dir.as_ref().map(absolute).transpose()?,
         resolver_dir: absolute(&arguments.resolver_dir)?,
         sync_interval: arguments.sync_interval,
         max_payload_bytes: MAX_PAYLOAD_BYTES,

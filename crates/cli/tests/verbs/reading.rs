@@ -1,35 +1,12 @@
 //! What was written is read back: points, devices, schema.
 
-use protocol::{Heartbeat, MetricPoint, UnixMillis};
+use protocol::{MetricPoint, UnixMillis};
 use serde_json::{Value, json};
-use std::time::Duration;
-use storage::{HeartbeatWrite, OfflineRule, RingWrite};
+use storage::{HeartbeatWrite, RingWrite};
 
-use crate::support::{DEVICE, OTHER_TENANT, Place, TENANT, records, rings, stderr, stdout};
-
-const RULE: OfflineRule = OfflineRule { silence: Duration::from_secs(120), missed_heartbeats: 3 };
-
-fn point(at: i64, value: f64) -> MetricPoint {
-    MetricPoint {
-        tenant: TENANT.parse().unwrap(),
-        device: DEVICE.parse().unwrap(),
-        metric: "cpu_percent".parse().unwrap(),
-        at: UnixMillis::new(at),
-        value,
-    }
-}
-
-fn heartbeat(tenant: &str, device: &str, at: i64) -> Heartbeat {
-    Heartbeat {
-        tenant: tenant.parse().unwrap(),
-        device: device.parse().unwrap(),
-        at: UnixMillis::new(at),
-        session: Some("s1".into()),
-        agent_version: Some("1.4.0".into()),
-        interval_ms: None,
-        details: json!({}),
-    }
-}
+use crate::support::{
+    DEVICE, OTHER_TENANT, Place, RULE, TENANT, heartbeat, point, records, rings, stderr, stdout,
+};
 
 #[tokio::test]
 async fn the_newest_points_come_in_the_order_of_time_and_each_once() {

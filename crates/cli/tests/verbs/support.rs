@@ -7,12 +7,16 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use devstack::{Nats, Postgres, Redis, tls};
+use protocol::{Heartbeat, MetricPoint, UnixMillis};
 use secrecy::ExposeSecret as _;
-use storage::{PostgresSettings, Records, RedisSettings, Rings};
+use serde_json::json;
+use storage::{OfflineRule, PostgresSettings, Records, RedisSettings, Rings};
 
 pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 pub(crate) const OTHER_TENANT: &str = "33333333-3333-4333-8333-333333333333";
 pub(crate) const DEVICE: &str = "22222222-2222-4222-8222-222222222222";
+pub(crate) const RULE: OfflineRule =
+    OfflineRule { silence: Duration::from_secs(120), missed_heartbeats: 3 };
 /// A port that nobody listens on.
 const NOBODY: &str = "1";
 
@@ -75,10 +79,7 @@ impl Place {
             text(&files.key),
         ]);
         assert!(said.status.success(), "{}", stderr(&said));
-        // The harness names the directory on the command line, and the server takes it only once.
         let config = std::fs::read_to_string(config).unwrap();
-        let config: Vec<&str> = config.lines().filter(|line| !line.contains("store_dir")).collect();
-        let config = config.join("\n");
         let nats = Nats::builder().config(config).start().unwrap();
         self.set("NATS_URL", nats.url());
         self.set("WEGWEISER_NATS_CA", files.ca.display());
@@ -129,6 +130,28 @@ pub(crate) fn records(postgres: &Postgres) -> Records {
         statement_timeout: Duration::from_secs(15),
     };
     Records::open(&settings).unwrap()
+}
+
+pub(crate) fn point(at: i64, value: f64) -> MetricPoint {
+    MetricPoint {
+        tenant: TENANT.parse().unwrap(),
+        device: DEVICE.parse().unwrap(),
+        metric: "cpu_percent".parse().unwrap(),
+        at: UnixMillis::new(at),
+        value,
+    }
+}
+
+pub(crate) fn heartbeat(tenant: &str, device: &str, at: i64) -> Heartbeat {
+    Heartbeat {
+        tenant: tenant.parse().unwrap(),
+        device: device.parse().unwrap(),
+        at: UnixMillis::new(at),
+        session: Some("s1".into()),
+        agent_version: Some("1.4.0".into()),
+        interval_ms: None,
+        details: json!({}),
+    }
 }
 
 pub(crate) fn text(path: &Path) -> &str {

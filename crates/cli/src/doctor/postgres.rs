@@ -1,0 +1,60 @@
+//! Postgres: reachable, migrated, its clock, and how many devices it knows.
+
+use storage::{PostgresSettings, Records};
+
+use super::finding::Finding;
+use super::offset::Stopwatch;
+use super::{answer, with_sources};
+
+/// Devices are counted no further than this.
+const DEVICES_COUNTED_MAX: u32 = 100_000;
+const REMEDY: &str = "pg_isready -d \"$DATABASE_URL\"; start it, or correct DATABASE_URL";
+
+pub(super) async fn check(settings: &PostgresSettings) -> Vec<Finding> {
+    let records = match Records::open(settings) {
+        Ok(records) => records,
+        Err(error) => return vec![Finding::fail("postgres", with_sources(&error), REMEDY)],
+    };
+    let (mut findings, schema, devices) =
+        tokio::join!(reached(&records), schema(&records), devices(&records));
+    findings.extend([schema, devices]);
+    findings
+}
+
+async fn reached(records: &Records) -> Vec<Finding> {
+    let watch = Stopwatch::start();
+    match answer(records.server_time()).await {
+        Ok(time) => vec![Finding::ok("postgres", "answers"), watch.finding("postgres clock", time)],
+        Err(reason) => vec![Finding::fail("postgres", reason, REMEDY)],
+    }
+}
+
+async fn schema(records: &Records) -> Finding {
+    match answer(records.migration_state()).await {
+        Ok(state) if state.is_current() => {
+            Finding::ok("schema", format!("{} migration(s) applied", state.applied))
+        }
+        Ok(state) => {
+            let found = format!("{} of {} migration(s) applied", state.applied, state.known.len());
+            Finding::fail("schema", found, "wegweiser migrate")
+        }
+        Err(reason) => Finding::fail("schema", reason, REMEDY),
+    }
+}
+
+async fn devices(records: &Records) -> Finding {
+    let devices = match answer(records.devices(None, None, DEVICES_COUNTED_MAX)).await {
+        Ok(devices) => devices,
+        Err(reason) => return Finding::fail("devices", reason, "wegweiser migrate"),
+    };
+    let online = devices.iter().filter(|device| device.online).count();
+    let found = format!("{} known, {online} online", devices.len());
+    if devices.is_empty() {
+        let remedy = "wegweiser device add --tenant TENANT --creds-out FILE";
+        return Finding::warn("devices", found, remedy);
+    }
+    if online == 0 {
+        return Finding::warn("devices", found, "wegweiser streams status");
+    }
+    Finding::ok("devices", found)
+}

@@ -1,0 +1,93 @@
+//! `wegweiser status`: the whole pipeline in one line, once or as it goes.
+//!
+//! Promises: a server that does not answer is named in its place in the line, and the rest is told.
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use broker::{Broker, BrokerGone};
+use storage::Records;
+use tokio::time::Instant;
+
+use crate::{environment, output};
+
+/// Streams that agents publish into, and the durable consumer of each.
+const INBOUND: [(&str, &str); 4] = [
+    ("METRICS", "rings"),
+    ("HEARTBEATS", "connectivity"),
+    ("MONITORING", "records"),
+    ("RESPONSES", "records"),
+];
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Show messages in, lag, dead letters and devices online
+#[derive(clap::Args, Debug)]
+pub(crate) struct StatusCommand {
+    /// Go on, a line a second
+    #[arg(long)]
+    watch: bool,
+}
+
+/// What the broker tells at one time.
+struct Flow {
+    taken: u64,
+    lag: u64,
+    dead_letters: u64,
+    at: Instant,
+}
+
+pub(crate) async fn run(command: &StatusCommand) -> anyhow::Result<ExitCode> {
+    let broker = environment::broker().await?;
+    let records = environment::records()?;
+    let mut before: Option<Flow> = None;
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        let flow = flow(&broker).await;
+        let pipeline = match &flow {
+            Ok(flow) => describe(flow, before.as_ref()),
+            Err(error) => error.to_string(),
+        };
+        let line = format!("{pipeline}  {}", presence(&records).await);
+        if !command.watch {
+            output::text(&line)?;
+            return Ok(if flow.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        // On a terminal the line is written over; a log gets one line after the other.
+        if std::io::stdout().is_terminal() {
+            output::over(&line)?;
+        } else {
+            output::text(&line)?;
+        }
+        before = flow.ok();
+    }
+}
+
+async fn flow(broker: &Broker) -> Result<Flow, BrokerGone> {
+    let mut flow = Flow { taken: 0, lag: 0, dead_letters: 0, at: Instant::now() };
+    for (stream, consumer) in INBOUND {
+        flow.taken += broker.stream_state(stream).await?.last_sequence;
+        let state = broker.consumer_state(stream, consumer).await?;
+        flow.lag += state.num_pending + state.num_ack_pending;
+    }
+    flow.dead_letters = broker.stream_state("DEAD_LETTERS").await?.messages;
+    Ok(flow)
+}
+
+fn describe(flow: &Flow, before: Option<&Flow>) -> String {
+    let Flow { taken, lag, dead_letters, at } = flow;
+    let rate = before.map(|before| {
+        let milliseconds = u64::try_from((*at - before.at).as_millis()).unwrap_or(u64::MAX).max(1);
+        format!(" ({}/s)", taken.saturating_sub(before.taken).saturating_mul(1000) / milliseconds)
+    });
+    let rate = rate.unwrap_or_default();
+    format!("messages in {taken}{rate}  lag {lag}  dead letters {dead_letters}")
+}
+
+async fn presence(records: &Records) -> String {
+    match records.presence_counts().await {
+        Ok(counts) => format!("devices online {} of {}", counts.online, counts.devices),
+        Err(error) => error.to_string(),
+    }
+}
