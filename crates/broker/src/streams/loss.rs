@@ -39,7 +39,8 @@ pub(super) async fn of_stream(
                 .to_owned()
         }),
         "num_replicas" => (after.as_u64() < before.as_u64()).then(|| {
-            format!("copies: each of the {messages} messages is kept {after} times, not {before}")
+            let copies = before.as_u64().unwrap_or(1).saturating_sub(after.as_u64().unwrap_or(1));
+            format!("{copies} of {before} copies of each of the {messages} messages")
         }),
         "max_age" if tighter(before, after) => Some(older(server, stream, after).await?),
         "max_bytes" if tighter(before, after) => Some(beyond_bytes(stream, after)),

@@ -45,7 +45,7 @@ pub const STREAMS_DIR: Setting = Setting {
 pub const STREAM_REPLICAS: Setting = Setting {
     name: "WEGWEISER_STREAM_REPLICAS",
     default: None,
-    unit: "servers, 1 to 5 (3 for a cluster)",
+    unit: "a number of copies (3 in a cluster)",
     help: "Copies of each message; replaces num_replicas of every stream file.",
 };
 /// Every setting of streams as code.

@@ -4,7 +4,7 @@
 //! server has is seen whole; the client library's types would drop what they do not know.
 //! Refuses: to guess from an incomplete list. An error carries the server's code and text.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::{Context, context::RequestError};
 use serde_json::{Map, Value, json};
@@ -13,6 +13,9 @@ use time::format_description::well_known::Rfc3339;
 
 /// Pages of 256 streams that are asked for before the answer is called endless.
 const PAGES_MAX: usize = 4_096;
+/// How often a cluster is asked again for streams that it cannot show, and after which pause.
+const OFFLINE_LOOKS: usize = 10;
+const OFFLINE_PAUSE: Duration = Duration::from_millis(500);
 /// The server's codes for "no such stream", "no such consumer" and "no such message".
 const STREAM_NOT_FOUND: u64 = 10_059;
 const CONSUMER_NOT_FOUND: u64 = 10_014;
@@ -95,8 +98,19 @@ impl<'a> Server<'a> {
         Self { jetstream }
     }
 
-    /// Every stream of the account.
+    /// Every stream of the account; waits a moment for those that a cluster is just making or
+    /// removing, since another operator may be at work.
     pub(super) async fn streams(&self) -> Result<Vec<Found>, ServerError> {
+        for _ in 0..OFFLINE_LOOKS {
+            match self.all_streams().await {
+                Err(ServerError::Offline { .. }) => tokio::time::sleep(OFFLINE_PAUSE).await,
+                settled => return settled,
+            }
+        }
+        self.all_streams().await
+    }
+
+    async fn all_streams(&self) -> Result<Vec<Found>, ServerError> {
         const REQUEST: &str = "STREAM.LIST";
         let missing = |field| ServerError::Unreadable { request: REQUEST.to_owned(), field };
         let mut found = Vec::new();
