@@ -93,3 +93,25 @@ async fn a_full_stream_of_records_refuses_the_new_and_drops_nothing() {
     assert!(refused.is_err(), "an agent that gets an error spools");
     assert_eq!(stage.messages("RESPONSES").await, 9);
 }
+
+#[tokio::test]
+async fn a_message_whose_deliveries_are_used_up_is_known_though_no_receiver_is_left() {
+    let stage = Stage::new().await;
+    let connectivity = "HEARTBEATS/connectivity.consumer.json";
+    stage.set(connectivity, "max_deliver", json!(1));
+    stage.set(connectivity, "ack_wait", json!(1_000_000_000));
+    stage.apply(broker::streams::Destructive::Refuse).await.unwrap();
+    stage.publish(crate::stage::HEARTBEAT, 10).await;
+    let stream = stage.jetstream.get_stream("HEARTBEATS").await.unwrap();
+    let consumer = stream.get_consumer::<pull::Config>("connectivity").await.unwrap();
+    let mut batch = consumer.batch().max_messages(1).expires(WAIT).messages().await.unwrap();
+    drop(batch.next().await.unwrap().unwrap());
+
+    let advisories = stage.jetstream.get_stream("ADVISORIES").await.unwrap();
+    let parker = advisories.get_consumer::<pull::Config>("crash-poison").await.unwrap();
+    let mut batch = parker.batch().max_messages(1).expires(WAIT).messages().await.unwrap();
+    let advisory = batch.next().await.expect("an advisory within the deadline").unwrap();
+    let advisory: serde_json::Value = serde_json::from_slice(&advisory.payload).unwrap();
+    assert_eq!(advisory["stream"], "HEARTBEATS");
+    assert_eq!(advisory["stream_seq"], 1);
+}
