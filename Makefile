@@ -98,6 +98,11 @@ check-dependencies: $(CARGO_DENY)
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 	    cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root .stack/cargo
 
+.PHONY: docs-config
+docs-config: ## Write docs/configuration.md from what the programs say of their settings
+	cargo build --locked -p agent -p cli -p receiver -p web
+	sh docs/configuration.sh target/debug > docs/configuration.md
+
 .PHONY: bench
 bench: ## Measure the whole pipeline on this machine
 	$(DEVSTACK) bench

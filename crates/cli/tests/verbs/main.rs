@@ -1,5 +1,6 @@
 //! What an operator sees: the real binary against real servers, a file a story.
 
+mod configuration;
 mod doctor;
 mod installation;
 mod reading;
