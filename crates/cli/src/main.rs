@@ -10,6 +10,7 @@ mod device;
 mod devices;
 mod doctor;
 mod environment;
+mod fleet;
 mod metrics;
 mod migrate;
 mod output;

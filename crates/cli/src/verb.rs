@@ -9,6 +9,7 @@ use crate::arrived::ArrivedCommand;
 use crate::device::DeviceCommand;
 use crate::devices::DevicesCommand;
 use crate::doctor::DoctorCommand;
+use crate::fleet::FleetCommand;
 use crate::metrics::MetricsCommand;
 use crate::migrate::MigrateCommand;
 use crate::status::StatusCommand;
@@ -39,6 +40,8 @@ enum Verb {
     Devices(DevicesCommand),
     /// Check every part of the installation, with remedies.
     Doctor(DoctorCommand),
+    /// Simulate devices that report as the agent does.
+    Fleet(FleetCommand),
     /// Read the newest points of a metric.
     Metrics(MetricsCommand),
     /// Bring the database's schema up to date.
@@ -64,6 +67,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Device(command) => crate::device::run(command),
         Verb::Devices(command) => crate::devices::run(command).await,
         Verb::Doctor(command) => crate::doctor::run(command).await,
+        Verb::Fleet(command) => crate::fleet::run(command).await,
         Verb::Metrics(command) => crate::metrics::run(command).await,
         Verb::Migrate(command) => crate::migrate::run(command).await,
         Verb::Settings => {
