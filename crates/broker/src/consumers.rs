@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use protocol::{MessageId, UnixMillis};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
 use crate::{Broker, BrokerGone};
@@ -54,6 +55,21 @@ impl ConsumerState {
     }
 }
 
+/// What a stream holds.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct StreamState {
+    /// Messages that it keeps.
+    pub messages: u64,
+    /// Sequence of the newest message: how many it has taken since it was made.
+    #[serde(rename = "last_seq")]
+    pub last_sequence: u64,
+}
+
+#[derive(Deserialize)]
+struct StreamInfo {
+    state: StreamState,
+}
+
 /// A message as a stream keeps it.
 #[derive(Clone, Debug)]
 pub struct StoredMessage {
@@ -90,21 +106,35 @@ impl Broker {
         stream: &str,
         consumer: &str,
     ) -> Result<ConsumerState, BrokerGone> {
-        let subject = format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}");
+        self.info(&format!("CONSUMER.INFO.{stream}.{consumer}")).await
+    }
+
+    /// What a stream holds.
+    ///
+    /// # Errors
+    /// The broker does not answer, or there is no such stream.
+    pub async fn stream_state(&self, stream: &str) -> Result<StreamState, BrokerGone> {
+        let info: StreamInfo = self.info(&format!("STREAM.INFO.{stream}")).await?;
+        Ok(info.state)
+    }
+
+    async fn info<T: DeserializeOwned>(&self, question: &str) -> Result<T, BrokerGone> {
+        let subject = format!("$JS.API.{question}");
         let answer = self.client().request(subject, bytes::Bytes::new()).await;
         let answer = answer.map_err(|error| BrokerGone(error.to_string()))?;
         let reply = serde_json::from_slice(&answer.payload);
         match reply.map_err(|error| BrokerGone(format!("unreadable answer: {error}")))? {
             Reply::Done(state) => Ok(state),
             Reply::Failed { error } => Err(BrokerGone(format!(
-                "consumer {consumer} of stream {stream}: {} ({}); run `wegweiser streams apply`",
+                "{question}: {} ({}); run `wegweiser streams apply`",
                 error.description, error.code
             ))),
         }
     }
 
     /// The broker's time up to which every message of the stream is settled: now where nothing
-    /// is left, else when the oldest unsettled message came.
+    /// is left, else when the oldest unsettled message came. A message that used up its deliveries
+    /// holds it back until the consumer is idle for an instant; it never runs ahead.
     ///
     /// # Errors
     /// The broker does not answer, or there is no such stream or consumer.

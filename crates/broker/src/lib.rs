@@ -15,7 +15,7 @@ mod settings;
 pub mod streams;
 
 pub use connection::{Broker, BrokerGone, ConnectError};
-pub use consumers::{ConsumerState, StoredMessage};
+pub use consumers::{ConsumerState, StoredMessage, StreamState};
 pub use delivery::Delivery;
 pub use outbox::{
     Bound, Bounds, Dropped, HandOverError, KindFigures, Outbox, OutboxFigures, Sender,

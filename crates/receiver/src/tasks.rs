@@ -91,6 +91,7 @@ impl Tasks {
     /// whole, rather than leaving it half alive.
     async fn wait(mut self, grace: Duration) {
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => {}
             ended = self.running.join_next() => {
                 tracing::error!(panicked = ended.is_some_and(|end| end.is_err()), "a task ended unasked");

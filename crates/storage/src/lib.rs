@@ -20,7 +20,7 @@ mod sql_error;
 pub use connectivity::{DeviceRow, HeartbeatWrite};
 pub use migrations::MigrationState;
 pub use outcome::{Committed, Unavailable, Written};
-pub use presence::{OfflineRule, WentOffline};
+pub use presence::{OfflineRule, PresenceCounts, WentOffline};
 pub use realtime::{RealtimeBody, RealtimeWrite};
 pub use records::Records;
 pub use rings::{RingPoint, RingWrite, Rings};

@@ -37,6 +37,15 @@ pub struct WentOffline {
     pub last_heartbeat: UnixMillis,
 }
 
+/// How many devices are where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PresenceCounts {
+    /// Devices whose heartbeats arrive.
+    pub online: i64,
+    /// Devices that ever sent a heartbeat.
+    pub devices: i64,
+}
+
 /// Row locks make sure that of several replicas exactly one marks a device.
 const SWEEP: &str = "
 with silent as (
@@ -72,5 +81,17 @@ impl Records {
             last_heartbeat: UnixMillis::new(row.get(2)),
         };
         Ok(rows.iter().map(read).collect())
+    }
+
+    /// How many devices are online, and how many there are.
+    ///
+    /// # Errors
+    /// Postgres is away or ill.
+    pub async fn presence_counts(&self) -> Result<PresenceCounts, Unavailable> {
+        let connection = self.connection().await?;
+        let sql = "select count(*) filter (where is_online), count(*) from device_connectivity";
+        let row = self.bounded(connection.query_one(sql, &[])).await?;
+        let row = row.map_err(|error| unavailable(&error))?;
+        Ok(PresenceCounts { online: row.get(0), devices: row.get(1) })
     }
 }

@@ -109,5 +109,15 @@ async fn a_message_that_no_receiver_survives_is_parked_even_when_none_was_left()
     assert_eq!(letters[0].reason, "deliveries_exhausted");
     assert_eq!(letters[0].payload, br#"{"kills":true}"#);
     assert_eq!(letters[0].attempts, permitted.to_string());
-    Ok(())
+
+    // It holds nothing back: what comes after it is applied, and known to be.
+    let parked_at = now_ms();
+    device.publish(&device.subject("monitoring"), "{}").await?;
+    let broker = world.broker("receiver").await?;
+    eventually("everything applied up to now", async || {
+        let applied = broker.applied_until("MONITORING", "records").await?;
+        let rows = world.count("select count(*) from device_realtime_data").await?;
+        Ok((rows == 1 && applied.get() >= parked_at).then_some(()))
+    })
+    .await
 }
