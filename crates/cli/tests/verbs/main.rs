@@ -2,6 +2,7 @@
 
 mod configuration;
 mod doctor;
+mod fleet;
 mod installation;
 mod reading;
 mod support;
