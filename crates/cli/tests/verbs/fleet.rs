@@ -1,6 +1,8 @@
 //! A simulated fleet against a broker in operator mode with TLS: what its ledger says is what the
 //! streams hold.
 
+#![expect(clippy::unwrap_used, reason = "clippy allows it in the test functions, not in helpers")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
