@@ -72,13 +72,12 @@ pub(crate) fn keys(path: &Path) -> anyhow::Result<KeyDir> {
     })
 }
 
-/// Starts logging for a verb that keeps running; a verb that answers once logs where asked to.
+/// Starts logging where `WEGWEISER_LOG` asks for it: a verb's answer is what it prints.
 ///
 /// # Errors
 /// The settings are wrong or traces cannot be sent.
-pub(crate) fn telemetry(keeps_running: bool) -> anyhow::Result<Option<Telemetry>> {
-    let asked = std::env::var_os(telemetry::LOG.name).is_some_and(|value| !value.is_empty());
-    if !keeps_running && !asked {
+pub(crate) fn telemetry() -> anyhow::Result<Option<Telemetry>> {
+    if std::env::var_os(telemetry::LOG.name).is_none_or(|value| value.is_empty()) {
         return Ok(None);
     }
     let settings = read(TelemetrySettings::read)?;

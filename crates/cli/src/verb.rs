@@ -60,7 +60,7 @@ enum Verb {
 /// Whatever the verb cannot do.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let verb = arguments.verb.unwrap_or(Verb::Settings);
-    let _telemetry = environment::telemetry(false)?;
+    let _telemetry = environment::telemetry()?;
     match verb {
         Verb::Accounts(command) => crate::accounts::run(command).await,
         Verb::Arrived(command) => crate::arrived::run(&command).await,

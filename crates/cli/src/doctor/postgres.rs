@@ -22,11 +22,16 @@ pub(super) async fn check(settings: &PostgresSettings) -> Vec<Finding> {
 }
 
 async fn reached(records: &Records) -> Vec<Finding> {
-    let watch = Stopwatch::start();
-    match answer(records.server_time()).await {
-        Ok(time) => vec![Finding::ok("postgres", "answers"), watch.finding("postgres clock", time)],
-        Err(reason) => vec![Finding::fail("postgres", reason, REMEDY)],
+    // The first question also makes the connection, which would blur the clock's.
+    if let Err(reason) = answer(records.server_time()).await {
+        return vec![Finding::fail("postgres", reason, REMEDY)];
     }
+    let watch = Stopwatch::start();
+    let clock = match answer(records.server_time()).await {
+        Ok(time) => watch.finding("postgres clock", time),
+        Err(reason) => Finding::fail("postgres clock", reason, REMEDY),
+    };
+    vec![Finding::ok("postgres", "answers"), clock]
 }
 
 async fn schema(records: &Records) -> Finding {

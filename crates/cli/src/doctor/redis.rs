@@ -26,17 +26,17 @@ pub(super) async fn check(settings: &RedisSettings) -> Vec<Finding> {
 }
 
 async fn reached(settings: &RedisSettings, rings: &Rings, remedy: &str) -> Vec<Finding> {
-    let watch = Stopwatch::start();
-    match answer(rings.server_time()).await {
-        Ok(time) => {
-            let RedisSettings { host, port, database, .. } = settings;
-            vec![
-                Finding::ok("redis", format!("{host}:{port}, database {database}")),
-                watch.finding("redis clock", time),
-            ]
-        }
-        Err(reason) => vec![Finding::fail("redis", reason, remedy)],
+    // The first question also makes the connection, which would blur the clock's.
+    if let Err(reason) = answer(rings.server_time()).await {
+        return vec![Finding::fail("redis", reason, remedy)];
     }
+    let watch = Stopwatch::start();
+    let clock = match answer(rings.server_time()).await {
+        Ok(time) => watch.finding("redis clock", time),
+        Err(reason) => Finding::fail("redis clock", reason, remedy),
+    };
+    let RedisSettings { host, port, database, .. } = settings;
+    vec![Finding::ok("redis", format!("{host}:{port}, database {database}")), clock]
 }
 
 async fn count(settings: &RedisSettings, rings: &Rings, remedy: &str) -> Finding {
