@@ -7,6 +7,7 @@
 mod world;
 
 mod delivery;
+mod first_generation;
 mod outage;
 mod poison;
 mod presence;

