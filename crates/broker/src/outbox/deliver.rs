@@ -22,7 +22,7 @@ use super::answer::Answer;
 use super::queue::{Class, Message};
 use crate::{Broker, BrokerGone};
 
-/// How long a stream may take to answer before the message is sent again.
+/// How long a stream may take to answer before a message is sent again for the first time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// First pause of a kind that was not confirmed.
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
@@ -164,7 +164,7 @@ impl<'a> Delivery<'a> {
     fn why_no_answer(&mut self) -> String {
         let violations = self.broker.permission_violations();
         if violations == self.violations_seen {
-            return format!("the stream did not answer within {} s", ANSWER_WITHIN.as_secs());
+            return "the stream did not answer in time".to_owned();
         }
         self.violations_seen = violations;
         let said = self.broker.last_error().unwrap_or_default();

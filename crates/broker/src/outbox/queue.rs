@@ -15,6 +15,9 @@ use protocol::{Kind, UnixMillis};
 
 use super::{Bound, Bounds, HandOverError};
 
+/// How often the wait for an answer is doubled at most.
+const PATIENCE_DOUBLINGS: u32 = 3;
+
 /// A kind without its metric; in the order in which they are sent when several wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -186,7 +189,8 @@ impl Queue {
         self.depth() < self.bound.messages && self.bytes + size <= self.bound.bytes
     }
 
-    /// The next message to send, which is under way from now on.
+    /// The next message to send, which is under way from now on. It is overdue after
+    /// `answer_within`, and after longer when it is sent again.
     pub(super) fn send_next(
         &mut self,
         now: Instant,
@@ -197,8 +201,10 @@ impl Queue {
         if message.attempts > 0 {
             self.figures.retried += 1;
         }
+        // Twice the patience each time: what is slow must not be asked again and again.
+        let patience = answer_within * (1 << message.attempts.min(PATIENCE_DOUBLINGS));
         message.attempts = message.attempts.saturating_add(1);
-        let in_flight = InFlight { message: message.clone(), answer_due: now + answer_within };
+        let in_flight = InFlight { message: message.clone(), answer_due: now + patience };
         self.in_flight.insert(number, in_flight);
         Some((number, message))
     }

@@ -84,6 +84,8 @@ fn what_is_sent_again_goes_before_what_came_later() {
     let (number, message) = queue.send_next(now, ANSWER_WITHIN).unwrap();
     assert_eq!((number, message.attempts), (1, 2));
     assert_eq!(queue.figures().retried, 1);
+    assert!(!queue.take_overdue_back(now + ANSWER_WITHIN), "the second wait is longer");
+    assert!(queue.take_overdue_back(now + 2 * ANSWER_WITHIN));
     assert_books_balance(&queue);
 }
 

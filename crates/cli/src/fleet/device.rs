@@ -13,6 +13,7 @@ use protocol::{
 use runtime::shutdown::CancellationToken;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::curves::{METRICS, Machine};
@@ -20,6 +21,8 @@ use super::members::Member;
 
 /// How long undelivered messages are given at the end.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+/// Devices that may be at their first connection at one time, so that the first are done soon.
+const CONNECTING_AT_ONCE: usize = 32;
 /// Memory that needs no disk behind it, where there is any.
 const MEMORY_DIRECTORY: &str = "/dev/shm";
 /// Longest wait for a device's first monitoring report.
@@ -49,6 +52,7 @@ pub(super) struct CredsPlace {
     broker: BrokerSettings,
     keys: Arc<KeyDir>,
     directory: tempfile::TempDir,
+    connecting: Semaphore,
 }
 
 impl CredsPlace {
@@ -61,26 +65,33 @@ impl CredsPlace {
         let directory = tempfile::Builder::new().prefix("wegweiser-fleet-").tempdir_in(base);
         let directory =
             directory.with_context(|| format!("making a directory in {}", base.display()))?;
-        Ok(Self { broker: broker.clone(), keys, directory })
+        let connecting = Semaphore::new(CONNECTING_AT_ONCE);
+        Ok(Self { broker: broker.clone(), keys, directory, connecting })
     }
 
     /// Connects as `member`, for ever if need be. Its credentials are gone from the directory
     /// then.
     async fn connect(&self, member: &Member) -> anyhow::Result<Broker> {
-        let Member { tenant, device, .. } = *member;
-        let issued = issue_device(&self.keys, tenant, device, DeviceRole::Current, None)
-            .with_context(|| format!("issuing credentials for a device of tenant {tenant}"))?;
-        let path = self.directory.path().join(device.to_string());
-        issued.save(&path).context("keeping credentials until they are read")?;
+        let _permit = self.connecting.acquire().await?;
+        let path = self.directory.path().join(member.device.to_string());
+        let (keys, member, kept) = (Arc::clone(&self.keys), *member, path.clone());
+        tokio::task::spawn_blocking(move || issue(&keys, &member, &kept)).await??;
         let settings = BrokerSettings {
             creds: Some(path.clone()),
-            name: format!("simulated {device}"),
+            name: format!("simulated {}", member.device),
             ..self.broker.clone()
         };
         let connected = Broker::connect_patiently(&settings).await;
         std::fs::remove_file(&path).context("removing credentials")?;
         connected.context("connecting a simulated device")
     }
+}
+
+fn issue(keys: &KeyDir, member: &Member, path: &Path) -> anyhow::Result<()> {
+    let Member { tenant, device, .. } = *member;
+    let issued = issue_device(keys, tenant, device, DeviceRole::Current, None)
+        .with_context(|| format!("issuing credentials for a device of tenant {tenant}"))?;
+    issued.save(path).context("keeping credentials until they are read")
 }
 
 /// One simulated device.
