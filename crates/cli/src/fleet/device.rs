@@ -121,6 +121,11 @@ impl Device {
         }
     }
 
+    /// Whether it ever had a connection.
+    pub(super) fn was_connected(&self) -> bool {
+        self.broker.get().is_some()
+    }
+
     /// Whether its connection stands.
     pub(super) fn is_connected(&self) -> bool {
         self.broker.get().is_some_and(Broker::is_connected)

@@ -77,7 +77,8 @@ pub(crate) struct FleetCommand {
     seed: u64,
 }
 
-/// Runs the fleet; fails if the broker did not confirm everything that was not dropped.
+/// Runs the fleet; fails if a device was never connected, or if the broker did not confirm
+/// everything that was not dropped.
 ///
 /// # Errors
 /// No tenants, keys that are missing, a ledger that cannot be written, a connection that cannot be
@@ -113,6 +114,13 @@ pub(crate) async fn run(command: FleetCommand) -> anyhow::Result<ExitCode> {
     output::text(&Summary::of(&devices).to_string())?;
     if left > 0 {
         output::note(&format!("wegweiser: the broker did not confirm {left} messages"));
+    }
+    let outside = devices.iter().filter(|device| !device.was_connected()).count();
+    if outside > 0 {
+        let telling = "set WEGWEISER_LOG=warn to see why";
+        output::note(&format!("wegweiser: {outside} devices were never connected; {telling}"));
+    }
+    if left > 0 || outside > 0 {
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

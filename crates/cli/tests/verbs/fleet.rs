@@ -90,6 +90,20 @@ fn a_tenant_without_keys_is_named_before_anything_starts() {
     assert!(stderr(&said).contains("wegweiser accounts apply"), "{}", stderr(&said));
 }
 
+#[test]
+fn a_fleet_that_reaches_no_broker_fails_and_says_where_to_look() {
+    let mut place = Place::empty();
+    place.declare_tenant(TENANT);
+    let nats = place.start_nats();
+    assert!(place.wegweiser(&["accounts", "apply"]).status.success());
+    drop(nats);
+    let said =
+        place.wegweiser(&["fleet", "--devices", "2", "--for", "1s", "--connect-over", "1ms"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(stderr(&said).contains("2 devices were never connected"), "{}", stderr(&said));
+    assert!(stderr(&said).contains("WEGWEISER_LOG"), "{}", stderr(&said));
+}
+
 /// The devices of a ledger; none while there is no file.
 fn read(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
