@@ -17,8 +17,8 @@ const RESOLVER_INTERVAL_MINUTES: u32 = 2;
 pub enum SyncInterval {
     /// Before each acknowledgement: what is acknowledged survives a power loss of this server.
     Always,
-    /// Every so often: what is acknowledged survives the end of the process, and a power loss only
-    /// with replicas elsewhere.
+    /// Every so often: what is acknowledged survives the end of the process, but no power loss;
+    /// with replicas the loss of one server while the others run undisturbed.
     Every(Duration),
 }
 
