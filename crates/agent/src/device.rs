@@ -3,6 +3,7 @@
 //! Promises: collecting begins at once, with or without a broker; at SIGTERM what was collected is
 //! still delivered, for a few seconds.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -56,33 +57,55 @@ async fn report(settings: &AgentSettings) -> anyhow::Result<()> {
     );
     let outbox = Outbox::new(sender, Bounds::AGENT);
     let (connections, connections_seen) = watch::channel(0);
-    let collecting = start_collecting(settings, sender, &outbox, &connections_seen, &stop);
-    let left = deliver(settings, &outbox, &connections, &stop).await?;
-    drop(collecting);
+    let collecting = start_collecting(settings, sender, &outbox, &connections_seen);
+    let stop_delivery = CancellationToken::new();
+    let mut delivering = pin!(deliver(settings, &outbox, &connections, &stop_delivery));
+    let (left, ended) = tokio::select! {
+        left = &mut delivering => (left?, Ok(())),
+        ended = collect_until(&stop, collecting, &stop_delivery) => (delivering.await?, ended),
+    };
     if left > 0 {
         tracing::warn!(left, "stopped with messages that the broker did not take");
     }
-    tracing::info!(sent = ?outbox.sent(), "stopped");
-    Ok(())
+    tracing::info!(handed_over = outbox.figures().handed(), left, "stopped");
+    ended
 }
 
-/// One task a collector; they end when the set is dropped.
+/// Ends collecting at `stop`, and only then delivery, so that nothing is handed over in vain.
+async fn collect_until(
+    stop: &CancellationToken,
+    mut collecting: JoinSet<()>,
+    stop_delivery: &CancellationToken,
+) -> anyhow::Result<()> {
+    let broken = tokio::select! {
+        () = stop.cancelled() => None,
+        // A device without heartbeats must not live on: whoever started it starts it again.
+        ended = collecting.join_next() => ended,
+    };
+    collecting.shutdown().await;
+    stop_delivery.cancel();
+    match broken {
+        Some(Err(error)) => Err(error).context("a collector's task broke down"),
+        Some(Ok(())) | None => Ok(()),
+    }
+}
+
+/// One task a collector; none ends by itself.
 fn start_collecting(
     settings: &AgentSettings,
     sender: Sender,
     outbox: &Outbox,
     connections: &watch::Receiver<u64>,
-    stop: &CancellationToken,
 ) -> JoinSet<()> {
     let mut collecting = JoinSet::new();
     for collector in collect::live() {
         let points = Points { collector: Patient::new(collector), sender, outbox: outbox.clone() };
-        collecting.spawn(points.report(settings.metrics_interval, stop.clone()));
+        collecting.spawn(points.report(settings.metrics_interval));
     }
     let heartbeats = Heartbeats::new(sender, outbox.clone(), connections.clone());
-    collecting.spawn(heartbeats.report(settings.heartbeat_interval, stop.clone()));
+    collecting.spawn(heartbeats.report(settings.heartbeat_interval));
     let reports = Reports::new(sender, outbox.clone());
-    collecting.spawn(reports.report(settings.monitoring_interval, stop.clone()));
+    collecting.spawn(reports.report(settings.monitoring_interval));
     collecting
 }
 

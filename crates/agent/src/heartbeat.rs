@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use broker::{Outbox, Sender};
 use bytes::Bytes;
 use protocol::{HeartbeatBody, HeartbeatStatus, Kind, UnixMillis};
-use runtime::shutdown::CancellationToken;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -34,11 +33,12 @@ impl Heartbeats {
         Self { sender, outbox, connections, summary, last_summary, started }
     }
 
-    /// Reports at once and then at each `interval`, until `stop`.
-    pub(crate) async fn report(mut self, interval: Duration, stop: CancellationToken) {
+    /// Reports at once and then at each `interval`, for ever.
+    pub(crate) async fn report(mut self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        loop {
+            ticks.tick().await;
             if let Some(taken) = self.summary.collect(SUMMARY_WITHIN).await {
                 self.last_summary = taken.reading;
             }

@@ -8,7 +8,6 @@ use broker::{Outbox, Sender};
 use bytes::Bytes;
 use futures::future::join_all;
 use protocol::{Kind, UnixMillis};
-use runtime::shutdown::CancellationToken;
 use serde_json::{Map, Value, json};
 use tokio::time::MissedTickBehavior;
 
@@ -29,11 +28,12 @@ impl Reports {
         Self { sender, outbox, sections }
     }
 
-    /// Reports at once and then at each `interval`, until `stop`.
-    pub(crate) async fn report(mut self, interval: Duration, stop: CancellationToken) {
+    /// Reports at once and then at each `interval`, for ever.
+    pub(crate) async fn report(mut self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        loop {
+            ticks.tick().await;
             if let Err(error) = self.hand_over().await {
                 tracing::warn!(%error, "monitoring report not taken");
             }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use broker::{Outbox, Sender};
 use bytes::Bytes;
 use protocol::{Kind, MetricBody};
-use runtime::shutdown::CancellationToken;
 use tokio::time::MissedTickBehavior;
 
 use crate::collect::{Patient, Point};
@@ -23,12 +22,13 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    /// Reports until `stop`.
-    pub(crate) async fn report(mut self, interval: Duration, stop: CancellationToken) {
+    /// Reports for ever.
+    pub(crate) async fn report(mut self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let within = interval.max(COLLECT_WITHIN_AT_LEAST);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        loop {
+            ticks.tick().await;
             if let Some(taken) = self.collector.collect(within).await {
                 for point in taken.reading.into_iter().filter(|point| point.value.is_finite()) {
                     self.hand_over(point, taken.at);

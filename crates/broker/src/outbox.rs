@@ -132,6 +132,12 @@ impl OutboxFigures {
         ]
     }
 
+    /// Messages taken.
+    #[must_use]
+    pub fn handed(&self) -> u64 {
+        self.kinds().iter().map(|(_, kind)| kind.handed).sum()
+    }
+
     /// Messages that wait or are under way.
     #[must_use]
     pub fn depth(&self) -> u64 {

@@ -134,6 +134,29 @@ async fn what_was_measured_without_a_broker_arrives_when_there_is_one() {
     assert!(agent.terminate().success());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_leaves_nothing_behind_and_without_a_broker_says_what_it_leaves() {
+    let mut nats = server();
+    let operator = Operator::connect(&nats).await;
+    operator.apply_streams().await;
+    let creds = Creds::issue();
+    let agent = Agent::start(nats.url(), &creds);
+    let mut metrics = operator.pull("METRICS", "rings").await;
+    metrics.until("points", |seen| seen.len() >= 20).await;
+    let (status, words) = agent.terminate_and_tell();
+    assert!(status.success());
+    assert_eq!(words["message"], "stopped");
+    assert_eq!(words["handed_over"].as_u64(), Some(operator.held().await), "each once");
+
+    nats.kill().unwrap();
+    let agent = Agent::start(nats.url(), &creds);
+    agent.until_logged("no broker yet");
+    let (status, words) = agent.terminate_and_tell();
+    assert!(status.success());
+    assert_eq!(words["left"], words["handed_over"]);
+    assert!(words["left"].as_u64().unwrap() > 0);
+}
+
 fn number(delivery: &Delivery) -> u64 {
     delivery.message_id().unwrap().number().unwrap().1
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use broker::streams::{self, Destructive};
+use broker::streams::{self, Desired, Destructive};
 use broker::{Broker, BrokerSettings, Delivery, Pull};
 use devstack::Nats;
 use identity::{AccountName, DeviceRole, KeyDir, issue_device};
@@ -43,14 +43,23 @@ impl Operator {
     }
 
     pub(crate) async fn apply_streams(&self) {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nats/streams");
-        let desired = streams::load(&dir, None).unwrap();
-        streams::apply(&self.0, &desired, Destructive::Refuse).await.unwrap();
+        streams::apply(&self.0, &declared(), Destructive::Refuse).await.unwrap();
+    }
+
+    /// Messages that all streams hold together.
+    pub(crate) async fn held(&self) -> u64 {
+        let status = streams::status(&self.0, &declared()).await.unwrap();
+        status.streams.iter().map(|stream| stream.messages).sum()
     }
 
     pub(crate) async fn pull(&self, stream: &str, consumer: &str) -> Events {
         Events { pull: Pull::open(&self.0, stream, consumer, 100).await.unwrap(), seen: Vec::new() }
     }
+}
+
+fn declared() -> Desired {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nats/streams");
+    streams::load(&dir, None).unwrap()
 }
 
 /// What a receiver gets.
@@ -124,6 +133,7 @@ impl Agent {
             .env("NATS_URL", url)
             .env("NATS_CREDS", &creds.path)
             .env("WEGWEISER_TENANT", TENANT)
+            .env("WEGWEISER_LOG_FORMAT", "json")
             .env("WEGWEISER_METRICS_INTERVAL_MS", "250")
             .env("WEGWEISER_HEARTBEAT_INTERVAL_MS", "1000");
         let log = tempfile::NamedTempFile::new().unwrap();
@@ -143,8 +153,18 @@ impl Agent {
         }
     }
 
-    /// Asks it to stop, as a service manager does.
+    /// Asks it to stop, as a service manager does; its last words are returned.
+    pub(crate) fn terminate_and_tell(mut self) -> (ExitStatus, serde_json::Value) {
+        let status = self.stop();
+        let log = self.logged();
+        (status, serde_json::from_str(log.lines().last().unwrap()).unwrap())
+    }
+
     pub(crate) fn terminate(mut self) -> ExitStatus {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let start = Instant::now();

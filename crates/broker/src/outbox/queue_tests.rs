@@ -1,3 +1,7 @@
+//! What a queue keeps, drops and refuses; the books balance in every case.
+
+//! What the queue gives out, keeps and drops, without a broker.
+
 use super::*;
 
 const BOUND: Bound = Bound { messages: 3, bytes: 100 };
