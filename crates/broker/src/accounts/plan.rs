@@ -75,6 +75,7 @@ pub(super) async fn steps<'a>(
         plan.changes.push(removal(account, &held));
         steps.push(Step::Delete { account, key: held.subject });
     }
+    plan.notes.extend(reconnecting(&plan.changes));
     for key in server.list().await? {
         if !known.contains(&key) {
             let note = format!("account {key} has no key here: left alone");
@@ -132,6 +133,19 @@ fn removal(account: AccountName, held: &Verified<Account>) -> Change {
             loses: "every connection of the tenant; its file is gone".to_owned(),
         },
     }
+}
+
+/// The server ends every connection of a role whose template changes, however slightly.
+fn reconnecting(changes: &[Change]) -> Vec<String> {
+    let role = |change: &Change| {
+        let rest = change.field.strip_prefix("signing_keys.")?;
+        rest.split_once('.').map(|(role, _)| role.to_owned())
+    };
+    let roles: BTreeSet<String> = changes.iter().filter_map(role).collect();
+    let note = |role| {
+        format!("role {role} changes: its connected users are disconnected once and come back")
+    };
+    roles.into_iter().map(note).collect()
 }
 
 /// Tenants that have a key here and are at the server, but are no longer declared.

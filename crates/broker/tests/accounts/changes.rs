@@ -1,5 +1,6 @@
 //! What a plan shows, what an apply refuses, and what it does.
 
+use async_nats::Event;
 use broker::accounts::AccountsError;
 use broker::plan::{Change, Effect, Plan};
 use broker::streams::Destructive;
@@ -71,7 +72,16 @@ async fn rights_taken_away_are_refused_and_rights_given_are_not() {
         subjects.as_array_mut().unwrap().push(json!("tenant.{tenant}.device.{{name()}}.more"));
         file["roles"]["device"]["template"]["pub"]["allow"] = subjects;
     });
+    let mut agent = stage.connect(&stage.device(tenant(), DEVICE, DeviceRole::Current)).await;
+    let more = format!("tenant.{TENANT}.device.{DEVICE}.more");
+    assert!(agent.refuses_publish(&more).await);
     let applied = stage.apply(Destructive::Refuse).await.unwrap();
+    let comes_back = "role device changes: its connected users are disconnected once and come back";
+    assert_eq!(applied.plan.notes, [comes_back]);
+    for wanted in [Event::Disconnected, Event::Connected] {
+        while agent.event().await != wanted {}
+    }
+    assert!(!agent.refuses_publish(&more).await, "the new right reached it");
     let field = "signing_keys.device.template.pub.allow";
     let (acme, zeta) =
         (format!("account {TENANT} (Acme)"), format!("account {OTHER_TENANT} (Zeta)"));
@@ -121,7 +131,7 @@ async fn a_tenant_whose_file_is_gone_is_removed_only_when_told() {
     let applied = stage.apply(Destructive::Allow).await.unwrap();
     assert_eq!((applied.pushed, applied.deleted), (0, 1));
     loop {
-        if matches!(agent.event().await, async_nats::Event::Disconnected) {
+        if matches!(agent.event().await, Event::Disconnected) {
             break;
         }
     }
