@@ -12,13 +12,9 @@ export CARGO_BUILD_JOBS
 
 # How long `make demo` runs: until Ctrl-C, or for instance 60s.
 DEMO_FOR ?=
-# Files with the local broker's configuration and its operator's credentials, for `make up`.
-LOCAL_NATS_CONFIG ?=
-LOCAL_NATS_CREDS ?=
-
-RUN := cargo run --quiet --release --locked
-DEVSTACK := $(RUN) -p devstack --bin devstack --
-WEGWEISER := $(RUN) -p cli --bin wegweiser --
+PROGRAMS := target/release
+DEVSTACK := $(PROGRAMS)/devstack
+WEGWEISER := $(PROGRAMS)/wegweiser
 # The local stack's addresses, where the caller has not set others.
 LOCAL := if [ -f .stack/env ]; then . ./.stack/env; fi;
 
@@ -28,42 +24,47 @@ ADVISORIES := https://github.com/RustSec/advisory-db
 
 ##@ Run it
 
+# Built when something has changed, and quick to say so when nothing has.
+.PHONY: programs
+programs:
+	cargo build --release --locked --workspace --bins
+
 .PHONY: demo
-demo: ## Everything at once with live data, until Ctrl-C (DEMO_FOR=60s: check the data and exit)
+demo: programs ## Everything at once with live data, until Ctrl-C (DEMO_FOR=60s: check the data and exit)
 	$(DEVSTACK) demo $(if $(DEMO_FOR),--for $(DEMO_FOR))
 
 .PHONY: up
-up: ## Start NATS, Redis and Postgres in the background
-	$(DEVSTACK) up $(if $(LOCAL_NATS_CONFIG),--nats-config $(LOCAL_NATS_CONFIG)) $(if $(LOCAL_NATS_CREDS),--nats-creds $(LOCAL_NATS_CREDS))
+up: programs ## Start NATS, Redis and Postgres in the background
+	$(DEVSTACK) up --wegweiser
 
 .PHONY: down
-down: ## Stop what `make up` has started
+down: programs ## Stop what `make up` has started
 	$(DEVSTACK) down
 
 .PHONY: clean
-clean: ## Stop the local stack and remove its data, keys and logs
+clean: programs ## Stop the local stack and remove its data, keys and logs
 	$(DEVSTACK) clean
 
 ##@ Operate it
 
 .PHONY: migrate
-migrate: ## Bring the database's tables up to date
+migrate: programs ## Bring the database's tables up to date
 	$(LOCAL) $(WEGWEISER) migrate
 
 .PHONY: accounts
-accounts: ## Apply the accounts in nats/accounts to the broker
+accounts: programs ## Apply the accounts in nats/accounts to the broker
 	$(LOCAL) $(WEGWEISER) accounts apply
 
 .PHONY: accounts-plan
-accounts-plan: ## Show how the broker's accounts differ from nats/accounts (exit 2: they do)
+accounts-plan: programs ## Show how the broker's accounts differ from nats/accounts (exit 2: they do)
 	$(LOCAL) $(WEGWEISER) accounts plan
 
 .PHONY: streams
-streams: ## Apply the streams in nats/streams to the broker
+streams: programs ## Apply the streams in nats/streams to the broker
 	$(LOCAL) $(WEGWEISER) streams apply
 
 .PHONY: streams-plan
-streams-plan: ## Show how the broker's streams differ from nats/streams (exit 2: they do)
+streams-plan: programs ## Show how the broker's streams differ from nats/streams (exit 2: they do)
 	$(LOCAL) $(WEGWEISER) streams plan
 
 ##@ Change it
@@ -104,7 +105,7 @@ docs-config: ## Write docs/configuration.md from what the programs say of their 
 	sh docs/configuration.sh target/debug > docs/configuration.md
 
 .PHONY: bench
-bench: ## Measure the whole pipeline on this machine
+bench: programs ## Measure the whole pipeline on this machine
 	$(DEVSTACK) bench
 
 ##@ Find out

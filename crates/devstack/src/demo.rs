@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::local::BrokerFiles;
 use crate::programs::{self, Places};
 use crate::provision::{self, TENANTS};
 use crate::service::{Service, stop_all};
@@ -43,6 +44,7 @@ pub enum Ended {
 ///
 /// # Errors
 /// When a part cannot be started or stopped.
+#[tokio::main(flavor = "current_thread")]
 pub async fn run(stack: &Path, limit: Option<Duration>) -> Result<Ended> {
     // Armed first: a signal during the start is then heeded after it.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
@@ -67,6 +69,18 @@ pub async fn run(stack: &Path, limit: Option<Duration>) -> Result<Ended> {
     Ok(ended)
 }
 
+/// The broker's configuration and the operator's credentials, made if they are missing.
+///
+/// # Errors
+/// When they cannot be made.
+pub fn broker_files(stack: &Path) -> Result<BrokerFiles> {
+    let places = provision::prepare(stack)?;
+    Ok(BrokerFiles {
+        nats_creds: Some(places.creds_of("operator")),
+        nats_config: Some(places.nats_config),
+    })
+}
+
 struct Demo {
     servers: LocalStack,
     places: Places,
@@ -85,7 +99,9 @@ impl Demo {
         let places = provision::prepare(stack)?;
         let config = std::fs::read_to_string(&places.nats_config)
             .with_context(|| format!("reading {}", places.nats_config.display()))?;
-        let servers = LocalStack::builder(stack).nats_config(config).start()?;
+        let operator = places.creds_of("operator");
+        let servers =
+            LocalStack::builder(stack).nats_config(config).nats_creds(operator).start()?;
         let dir = stack.join("demo");
         std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         let started_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
@@ -146,8 +162,16 @@ impl Demo {
             let creds = self.places.creds_of(&format!("agent-{device}"));
             if !creds.exists() {
                 let creds = creds.display().to_string();
-                let args =
-                    ["device", "add", "--tenant", tenant, "--device", device, "--creds-out", &creds];
+                let args = [
+                    "device",
+                    "add",
+                    "--tenant",
+                    tenant,
+                    "--device",
+                    device,
+                    "--creds-out",
+                    &creds,
+                ];
                 programs::run("wegweiser", &args, &self.places.environment())?;
             }
             let environment = vec![
@@ -176,7 +200,9 @@ impl Demo {
         let fleet = Service::start("fleet", "wegweiser", args, operator, &self.dir)?;
         self.senders.push(fleet);
         let tenants = TENANTS.len();
-        output::line(&format!("fleet       {SIMULATED_DEVICES} simulated devices of {tenants} tenants"));
+        output::line(&format!(
+            "fleet       {SIMULATED_DEVICES} simulated devices of {tenants} tenants"
+        ));
         Ok(())
     }
 

@@ -15,6 +15,7 @@
 //! ```
 
 mod account;
+pub mod demo;
 mod dir_lock;
 mod home;
 pub mod local;
@@ -22,9 +23,12 @@ mod nats;
 pub mod output;
 mod postgres;
 mod process;
+mod programs;
+mod provision;
 mod proxy;
 mod ready;
 mod redis;
+mod service;
 mod stack_dir;
 pub mod tls;
 pub mod tools;

@@ -198,6 +198,6 @@ pub fn env_file_path(stack: &Path) -> PathBuf {
     stack.join("env")
 }
 
-fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|_| Err(anyhow!("a thread that handles a server has panicked")))
 }

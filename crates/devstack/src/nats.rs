@@ -241,6 +241,7 @@ impl Recipe {
         let launch = Launch {
             program: self.program.clone(),
             args,
+            environment: Vec::new(),
             stop_signal: StopSignal::Term,
             account: None,
             dir: self.dir.clone(),

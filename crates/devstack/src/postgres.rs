@@ -251,6 +251,7 @@ impl Recipe {
         let launch = Launch {
             program: self.program.clone(),
             args,
+            environment: Vec::new(),
             stop_signal: StopSignal::Int,
             account: self.account.clone(),
             dir: self.dir.clone(),

@@ -19,6 +19,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::account::Account;
 use crate::dir_lock;
+use crate::programs::Environment;
 
 /// How long a server may take to stop before it is killed.
 pub(crate) const STOP_GRACE_S: u64 = 5;
@@ -34,6 +35,8 @@ const WARDEN_SCRIPT: &str = include_str!("warden.sh");
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<OsString>,
+    /// Beside what this process has; secrets go here, since others can read arguments.
+    pub(crate) environment: Environment,
     /// The signal that the server takes for "finish and exit", as `kill -s` names it.
     pub(crate) stop_signal: StopSignal,
     /// Whom to run as; `None`: as this process.
@@ -245,6 +248,7 @@ fn warden_command(launch: &Launch) -> Command {
         .args(&launch.args)
         .current_dir(&launch.dir)
         .env_remove("PGDATA")
+        .envs(launch.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // What the warden itself complains about (setpriv missing, say) belongs to the caller.

@@ -39,10 +39,10 @@ impl Service {
 
     /// Waits until `http://127.0.0.1:{port}/readyz` says yes.
     pub(crate) fn wait_ready(&self, port: u16) -> Result<()> {
-        const REQUEST: &[u8] = b"GET /readyz HTTP/1.0\r\n\r\n";
         const STATUS_LINE_BYTES: usize = 15;
+        let request = format!("GET /readyz HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
         let ready = ready::wait_ready(&self.name, &self.process, || {
-            let answer = ready::ask(port, REQUEST, STATUS_LINE_BYTES)?;
+            let answer = ready::ask(port, request.as_bytes(), STATUS_LINE_BYTES)?;
             answer.ends_with(b" 200 OK").then_some(())
         });
         ready.map_err(|failed| failed.error)

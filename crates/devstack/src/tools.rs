@@ -24,7 +24,7 @@ pub const REDIS_SERVER_VARIABLE: &str = "WEGWEISER_STACK_REDIS_SERVER";
 /// Forces the directory of the Postgres executables.
 pub const POSTGRES_BIN_VARIABLE: &str = "WEGWEISER_STACK_POSTGRES_BIN";
 
-const NATS_SERVER_AT_LEAST: Version = Version(2, 11);
+const NATS_SERVER_AT_LEAST: Version = Version(2, 15);
 const REDIS_AT_LEAST: Version = Version(7, 0);
 const POSTGRES_AT_LEAST: Version = Version(15, 0);
 /// Where Debian keeps one directory per major version.

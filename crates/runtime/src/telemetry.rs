@@ -2,6 +2,8 @@
 //!
 //! Promises: without `OTEL_EXPORTER_OTLP_ENDPOINT` nothing is built and nothing is sent.
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -79,7 +81,8 @@ impl Drop for Telemetry {
 /// Logging was started before, or the OTLP exporter cannot be built.
 pub fn start(service: &'static str, settings: &TelemetrySettings) -> anyhow::Result<Telemetry> {
     let filter = EnvFilter::try_new(&settings.filter)?;
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let format =
         if settings.json { format.json().flatten_event(true).boxed() } else { format.boxed() };
     let traces = if settings.traces { Some(tracer(service)?) } else { None };

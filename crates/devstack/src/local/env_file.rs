@@ -11,6 +11,7 @@ use secrecy::ExposeSecret as _;
 
 use super::LocalStack;
 use super::state::write_whole;
+use crate::programs::Places;
 
 pub(super) fn write(stack: &LocalStack, path: &Path) -> Result<()> {
     let mut nats = vec![("NATS_URL", stack.nats.url().to_owned())];
@@ -19,6 +20,8 @@ pub(super) fn write(stack: &LocalStack, path: &Path) -> Result<()> {
     }
     if let Some(creds) = &stack.nats_creds {
         nats.push(("NATS_CREDS", creds.display().to_string()));
+        // Of no use where the credentials are somebody else's, and in nobody's way.
+        nats.extend(Places::of(&stack.stack).environment());
     }
     let database_url = stack.postgres.address().url();
     let database = [("DATABASE_URL", database_url.expose_secret().to_owned())];
