@@ -1,3 +1,5 @@
+//! Keys on disk: made once, read back, and refused where others could read them.
+
 use std::os::unix::fs::PermissionsExt;
 
 use protocol::TenantId;

@@ -119,12 +119,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(
-        python: &Path,
-        world: &World,
-        tenant: usize,
-        heartbeat: &'static str,
-    ) -> Result<Self> {
+    fn start(python: &Path, world: &World, tenant: usize, heartbeat: &'static str) -> Result<Self> {
         let (device, creds) = world.device_creds(tenant, DeviceRole::FirstGeneration)?;
         let tenant = world.tenants[tenant];
         let mut child = script(python, "agent.py")

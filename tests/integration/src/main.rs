@@ -12,3 +12,4 @@ mod outage;
 mod poison;
 mod presence;
 mod rings;
+mod tidy;
