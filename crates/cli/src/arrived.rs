@@ -7,22 +7,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use protocol::{DeviceId, MetricType, UnixMillis};
+use protocol::{AGENT_METRICS, DeviceId, MetricType, UnixMillis};
 use serde::Deserialize;
 use storage::{Records, Rings};
 use tokio::time::Instant;
 
 use crate::{environment, output};
 
-/// What every agent reports (docs/contract.md).
-const METRICS: [&str; 6] = [
-    "cpu_percent",
-    "memory_percent",
-    "disk_percent",
-    "network_bytes_in",
-    "network_bytes_out",
-    "uptime",
-];
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Missing things that are named; of the rest the number is told.
 const NAMED_AT_MOST: usize = 20;
@@ -64,7 +55,7 @@ pub(crate) async fn run(command: &ArrivedCommand) -> anyhow::Result<ExitCode> {
         looks.tick().await;
         let missing = missing(&rings, &records, &devices, since).await?;
         if missing.is_empty() {
-            let points = devices.len() * METRICS.len();
+            let points = devices.len() * AGENT_METRICS.len();
             output::text(&format!(
                 "arrived: {points} rings in Redis and {} heartbeats in Postgres, of {} devices",
                 devices.len(),
@@ -105,7 +96,7 @@ async fn missing(
 ) -> anyhow::Result<Vec<String>> {
     let mut missing = Vec::new();
     for device in devices {
-        for name in METRICS {
+        for name in AGENT_METRICS {
             let metric: MetricType = name.parse()?;
             let newest = rings.newest(*device, &metric, 1).await?.pop();
             if newest.is_none_or(|point| point.timestamp < since) {

@@ -178,7 +178,6 @@ impl Demo {
                 ("NATS_URL", self.servers.nats.url().to_owned()),
                 ("NATS_CREDS", creds.display().to_string()),
                 ("WEGWEISER_NATS_CA", self.servers.tls().ca.display().to_string()),
-                ("WEGWEISER_TENANT", tenant.to_owned()),
             ];
             let agent = format!("agent-{}", number + 1);
             let args = vec!["run".to_owned()];

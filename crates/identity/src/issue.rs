@@ -129,13 +129,12 @@ fn sign_user(
     }
     let subject = public.expect_kind(KeyKind::User).map_err(IssueError::PublicKey)?;
     let account_key = keys.account(account)?.public().clone();
-    Unsigned {
-        subject,
-        name: name.to_owned(),
-        issued_at: UnixSeconds::now(),
-        expires,
-        body: User::scoped(account_key),
+    let mut body = User::scoped(account_key);
+    if let AccountName::Tenant(tenant) = account {
+        // So that an agent given its credentials alone knows whose it is.
+        body.tags.push(format!("tenant:{tenant}"));
     }
-    .sign(&keys.role(account, role)?)
-    .map_err(IssueError::Token)
+    Unsigned { subject, name: name.to_owned(), issued_at: UnixSeconds::now(), expires, body }
+        .sign(&keys.role(account, role)?)
+        .map_err(IssueError::Token)
 }

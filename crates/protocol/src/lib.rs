@@ -26,7 +26,7 @@ pub use decode::{Event, decode};
 pub use heartbeat::{Heartbeat, HeartbeatBody, HeartbeatStatus, SentCounts};
 pub use ids::{CommandId, DeviceId, IdError, SessionId, TenantId};
 pub use message_id::{MessageId, MessageIdError, MessageKey};
-pub use metric::{MetricBody, MetricPoint, MetricType, MetricTypeError};
+pub use metric::{AGENT_METRICS, MetricBody, MetricPoint, MetricType, MetricTypeError};
 pub use monitoring::MonitoringReport;
 pub use reject::Reject;
 pub use response::{CommandResponse, ResponseStatus};

@@ -9,6 +9,16 @@ use serde::Serialize;
 use crate::limits::METRIC_TYPE_MAX_BYTES;
 use crate::{DeviceId, TenantId, UnixMillis};
 
+/// What every agent of ours reports, in the order of docs/contract.md.
+pub const AGENT_METRICS: [&str; 6] = [
+    "cpu_percent",
+    "memory_percent",
+    "disk_percent",
+    "network_bytes_in",
+    "network_bytes_out",
+    "uptime",
+];
+
 /// The name of a metric: 1 to 64 of `[a-z0-9_]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]

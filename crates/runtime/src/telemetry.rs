@@ -16,7 +16,8 @@ use crate::settings::{Reader, Setting};
 /// What is logged.
 pub const LOG: Setting = Setting {
     name: "WEGWEISER_LOG",
-    default: Some("info"),
+    // The broker's client repeats what our own lines say.
+    default: Some("info,async_nats=warn"),
     unit: "a filter such as info or receiver=debug,info",
     help: "What is logged to standard error.",
 };

@@ -8,7 +8,7 @@ use super::finding::Finding;
 use super::{ANSWER_TIMEOUT, streams};
 
 /// Oldest server that has what our streams need (message lifetimes, consumer pauses).
-const SERVER_OLDEST: (u32, u32) = (2, 11);
+const SERVER_OLDEST: (u32, u32) = (2, 15);
 const NOT_REACHED: &str = "not checked: the broker is not reached";
 const SEE_BROKER: &str = "see broker above";
 

@@ -1,21 +1,12 @@
 //! One device: whether its heartbeats and its points arrive.
 
-use protocol::{DeviceId, MetricType, UnixMillis};
+use protocol::{AGENT_METRICS, DeviceId, MetricType, UnixMillis};
 use storage::{DeviceRow, PostgresSettings, Records, RedisSettings, RingPoint, Rings};
 
 use super::answer;
 use super::finding::Finding;
 use crate::clock::{age, exact};
 
-/// What every agent of ours reports.
-const METRICS: [&str; 6] = [
-    "cpu_percent",
-    "memory_percent",
-    "disk_percent",
-    "network_bytes_in",
-    "network_bytes_out",
-    "uptime",
-];
 /// A newest point older than this is no live data.
 const POINT_LATE_MS: i64 = 60_000;
 /// A device's clock this far off puts its points in the wrong place of a chart.
@@ -102,7 +93,7 @@ async fn newest_point(
 ) -> Result<Option<(MetricType, RingPoint)>, String> {
     let rings = Rings::open(settings).map_err(|error| error.to_string())?;
     let mut newest: Option<(MetricType, RingPoint)> = None;
-    for name in METRICS {
+    for name in AGENT_METRICS {
         let metric: MetricType = name.parse().map_err(|error| format!("{error}"))?;
         let points = answer(rings.newest(device, &metric, 1)).await?;
         let Some(point) = points.last() else {

@@ -7,15 +7,6 @@
 use std::f64::consts::TAU;
 
 const DAY_SECONDS: f64 = 86_400.0;
-/// The six metrics of the contract, in the order of [`Machine::values`].
-pub(super) const METRICS: [&str; 6] = [
-    "cpu_percent",
-    "memory_percent",
-    "disk_percent",
-    "network_bytes_in",
-    "network_bytes_out",
-    "uptime",
-];
 /// How far a network rate swings about its mean over a day; below 1, or counters would fall.
 const SWING: f64 = 0.6;
 
@@ -39,7 +30,7 @@ impl Machine {
         Self { seed }
     }
 
-    /// The value of each of [`METRICS`] at a time in seconds since 1970.
+    /// The value of each of [`protocol::AGENT_METRICS`] at a time in seconds since 1970.
     pub(super) fn values(&self, at: f64) -> [f64; 6] {
         let cpu = self.between(1, 8.0, 35.0)
             + self.between(2, 4.0, 20.0) * self.day(at)
@@ -127,7 +118,7 @@ mod tests {
             for step in 1..2_000 {
                 let values = machine.values(NOW + 2.0 * f64::from(step));
                 for index in 0..3 {
-                    let name = METRICS[index];
+                    let name = protocol::AGENT_METRICS[index];
                     assert!((0.0..=100.0).contains(&values[index]), "{name} {}", values[index]);
                     let jump = (values[index] - last[index]).abs();
                     assert!(jump < 8.0 || name == "disk_percent", "{name} jumps by {jump}");

@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use broker::{Bound, Bounds, Broker, BrokerSettings, Outbox, Sender};
 use identity::{DeviceRole, KeyDir, issue_device};
 use protocol::{
-    HeartbeatBody, HeartbeatStatus, Kind, MetricBody, MetricType, SessionId, UnixMillis,
+    AGENT_METRICS, HeartbeatBody, HeartbeatStatus, Kind, MetricBody, MetricType, SessionId,
+    UnixMillis,
 };
 use runtime::shutdown::CancellationToken;
 use serde::Serialize;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::curves::{METRICS, Machine};
+use super::curves::Machine;
 use super::members::Member;
 
 /// How long undelivered messages are given at the end.
@@ -116,7 +117,7 @@ impl Device {
             outbox: Outbox::new(sender, BOUNDS),
             machine: Machine::new(member.seed),
             rhythm,
-            metrics: METRICS.iter().filter_map(|name| name.parse().ok()).collect(),
+            metrics: AGENT_METRICS.iter().filter_map(|name| name.parse().ok()).collect(),
             broker: OnceLock::new(),
         }
     }

@@ -42,7 +42,7 @@ fn a_named_server_that_does_not_do_is_an_error() {
     write_old_nats_server(dir.path());
     let old = tools().env(NATS_SERVER_VARIABLE, dir.path().join("nats-server")).output().unwrap();
     assert!(!old.status.success());
-    assert!(text(&old).contains("at least 2.11 is needed"), "{}", text(&old));
+    assert!(text(&old).contains("at least 2.15 is needed"), "{}", text(&old));
     let missing = tools().env(NATS_SERVER_VARIABLE, dir.path().join("absent")).output().unwrap();
     assert!(!missing.status.success());
     assert!(text(&missing).contains(NATS_SERVER_VARIABLE), "{}", text(&missing));
