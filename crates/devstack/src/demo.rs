@@ -5,6 +5,7 @@
 //! read back from Redis and Postgres. Refuses to: pretend. The agents report this machine, and the
 //! simulated devices go the same way with credentials of their own.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, SystemTime};
@@ -36,7 +37,7 @@ pub enum Ended {
     Asked,
     /// Its time was over, and everything had arrived.
     Complete,
-    /// Its time was over and something was missing, or a part ended unasked.
+    /// Its time was over and something was missing.
     Failed,
 }
 
@@ -59,7 +60,7 @@ pub async fn run(stack: &Path, limit: Option<Duration>) -> Result<Ended> {
             _ = terminate.recv() => break Ended::Asked,
             _ = interrupt.recv() => break Ended::Asked,
             () = &mut over => break demo.check()?,
-            _ = looks.tick() => if demo.somebody_left() { break Ended::Failed },
+            _ = looks.tick() => demo.tell_who_left(),
         }
     };
     end(&mut status)?;
@@ -89,6 +90,8 @@ struct Demo {
     /// In the order of their start.
     services: Vec<Service>,
     senders: Vec<Service>,
+    /// Names of parts that have ended unasked.
+    left: BTreeSet<String>,
 }
 
 impl Demo {
@@ -105,8 +108,15 @@ impl Demo {
         let dir = stack.join("demo");
         std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         let started_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
-        let (services, senders) = (Vec::new(), Vec::new());
-        let mut demo = Self { servers, places, started_ms, dir, services, senders };
+        let mut demo = Self {
+            servers,
+            places,
+            started_ms,
+            dir,
+            services: Vec::new(),
+            senders: Vec::new(),
+            left: BTreeSet::new(),
+        };
         demo.announce_servers();
         provision::apply(&demo.servers, &demo.places)?;
         output::line("applied     migrations, accounts, streams");
@@ -128,33 +138,33 @@ impl Demo {
             let name = format!("receiver-{number}");
             let port = ready::free_port()?;
             let listen = format!("127.0.0.1:{port}");
-            self.service(&name, "receiver", "WEGWEISER_RECEIVER_LISTEN", listen)?;
-            output::line(&format!("{name}  http://127.0.0.1:{port}/readyz"));
+            let pid = self.service(&name, "receiver", "WEGWEISER_RECEIVER_LISTEN", listen)?;
+            output::line(&format!("{name}  http://127.0.0.1:{port}/readyz  process {pid}"));
         }
         let port = if ready::is_free(WEB_PORT) { WEB_PORT } else { ready::free_port()? };
-        self.service("web", "web", "WEGWEISER_WEB_LISTEN", format!("127.0.0.1:{port}"))?;
-        output::line(&format!("web         http://127.0.0.1:{port}/v1/devices"));
+        let listen = format!("127.0.0.1:{port}");
+        let pid = self.service("web", "web", "WEGWEISER_WEB_LISTEN", listen)?;
+        output::line(&format!("web         http://127.0.0.1:{port}/v1/devices  process {pid}"));
         Ok(())
     }
 
-    /// Starts a service of the backend and waits until it is ready.
+    /// Starts a service of the backend, waits until it is ready, and returns its process id.
     fn service(
         &mut self,
         name: &str,
         role: &str,
         listen: &'static str,
         address: String,
-    ) -> Result<()> {
+    ) -> Result<u32> {
         let mut environment = programs::reaching(&self.servers, &self.places.creds_of(role));
         let port = address.rsplit(':').next().unwrap_or_default().parse()?;
         environment.push((listen, address));
         let program = format!("wegweiser-{role}");
         let service = Service::start(name, &program, Vec::new(), environment, &self.dir)?;
+        service.wait_ready(port)?;
+        let pid = service.pid();
         self.services.push(service);
-        match self.services.last() {
-            Some(service) => service.wait_ready(port),
-            None => Ok(()),
-        }
+        Ok(pid)
     }
 
     fn start_senders(&mut self) -> Result<()> {
@@ -182,8 +192,9 @@ impl Demo {
             let agent = format!("agent-{}", number + 1);
             let args = vec!["run".to_owned()];
             let sender = Service::start(&agent, "wegweiser-agent", args, environment, &self.dir)?;
+            let pid = sender.pid();
             self.senders.push(sender);
-            output::line(&format!("{agent}     device {device} of {name}"));
+            output::line(&format!("{agent}     device {device} of {name}  process {pid}"));
         }
         self.start_fleet()
     }
@@ -222,16 +233,14 @@ impl Demo {
             .context("starting the status line with `setpriv` (Debian: util-linux)")
     }
 
-    /// Names a part that ended unasked.
-    fn somebody_left(&self) -> bool {
+    /// Names parts that have ended unasked, once. The rest goes on: that is what it is made for.
+    fn tell_who_left(&mut self) {
         for service in self.services.iter().chain(&self.senders) {
-            if service.has_ended() {
+            if service.has_ended() && self.left.insert(service.name().to_owned()) {
                 let log = service.log_path().display();
-                output::note(&format!("\n{} has ended unasked; see {log}", service.name()));
-                return true;
+                output::note(&format!("\n{} has ended; its log is {log}", service.name()));
             }
         }
-        false
     }
 
     /// Reads back what every device has sent.

@@ -48,6 +48,10 @@ impl Service {
         ready.map_err(|failed| failed.error)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
