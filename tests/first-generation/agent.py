@@ -1,10 +1,10 @@
 """An agent of the first generation: nats-py and nothing of ours.
 
-    agent.py URL CREDS TENANT HEARTBEAT
+    agent.py URL CREDS HEARTBEAT
 
-Publishes plainly every shape that such agents send in the field, prints one line of JSON, answers
-one command and ends. HEARTBEAT is what follows the device in the subject of its heartbeat; the
-field knows three: status.heartbeat, heartbeat, status.
+Reads in its creds who it is, publishes plainly every shape that such agents send in the field,
+prints one line of JSON, answers one command and ends. HEARTBEAT is what follows the device in the
+subject of its heartbeat; the field knows three: status.heartbeat, heartbeat, status.
 """
 
 import asyncio
@@ -19,14 +19,16 @@ import nats
 COMMAND_WAIT_SECONDS = 30
 
 
-def device_of(creds):
-    """The name of the user in the JWT of a creds file: the device's UUID."""
+def who_am_i(creds):
+    """Tenant and device, as the JWT of a creds file tells them."""
     with open(creds, encoding="ascii") as file:
         lines = file.read().splitlines()
     jwt = lines[lines.index("-----BEGIN NATS USER JWT-----") + 1]
     claims = jwt.split(".")[1]
     claims += "=" * (-len(claims) % 4)
-    return json.loads(base64.urlsafe_b64decode(claims))["name"]
+    user = json.loads(base64.urlsafe_b64decode(claims))
+    tags = dict(tag.split(":", 1) for tag in user["nats"]["tags"])
+    return tags["tenant"], user["name"]
 
 
 class Agent:
@@ -127,16 +129,17 @@ class Agent:
         await self.send(self.own("response"), self.response(order["command_id"], now, **outcome))
 
 
-async def main(url, creds, tenant, heartbeat):
+async def main(url, creds, heartbeat):
     connection = await nats.connect(url, user_credentials=creds)
-    agent = Agent(connection, tenant, device_of(creds), heartbeat)
+    tenant, device = who_am_i(creds)
+    agent = Agent(connection, tenant, device, heartbeat)
     commands = await connection.subscribe(agent.own("command"))
     await agent.metrics()
     await agent.heartbeat()
     await agent.monitoring()
     await agent.responses()
     await connection.flush()
-    print(json.dumps({"device": agent.device, "now_ms": agent.now}), flush=True)
+    print(json.dumps({"tenant": tenant, "device": device, "now_ms": agent.now}), flush=True)
     await agent.answer(await commands.next_msg(timeout=COMMAND_WAIT_SECONDS))
     await connection.flush()
     # What the broker refused comes back before the answer to a flush.
@@ -146,6 +149,6 @@ async def main(url, creds, tenant, heartbeat):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 5:
+    if len(sys.argv) != 4:
         sys.exit(__doc__)
     asyncio.run(main(*sys.argv[1:]))

@@ -124,7 +124,7 @@ impl Agent {
         let tenant = world.tenants[tenant];
         let mut child = script(python, "agent.py")
             .args([world.nats.url(), &creds.display().to_string()])
-            .args([&tenant.to_string(), heartbeat])
+            .arg(heartbeat)
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().context("agent.py has a pipe")?;
@@ -136,7 +136,8 @@ impl Agent {
         let line = tokio::time::timeout(PROGRAM_LIMIT, self.said.next_line()).await??;
         let line = line.context("agent.py ended before it had reported")?;
         let said: Value = serde_json::from_str(&line)?;
-        // It has read its own name out of the creds file.
+        // It has read in its creds file who it is.
+        assert_eq!(said["tenant"], json!(self.tenant));
         assert_eq!(said["device"], json!(self.device));
         self.now_ms = said["now_ms"].as_i64().context("agent.py says when")?;
         Ok(())
