@@ -204,7 +204,7 @@ fn stored(message: async_nats::jetstream::message::StreamMessage) -> StoredMessa
     }
 }
 
-fn millis(time: OffsetDateTime) -> UnixMillis {
+pub(crate) fn millis(time: OffsetDateTime) -> UnixMillis {
     let milliseconds = time.unix_timestamp_nanos() / 1_000_000;
     UnixMillis::new(i64::try_from(milliseconds).unwrap_or(i64::MAX))
 }

@@ -6,6 +6,7 @@
 pub mod accounts;
 mod connection;
 mod consumers;
+pub mod dead_letters;
 mod delivery;
 mod outbox;
 pub mod plan;
