@@ -6,6 +6,8 @@
 //! never fails its batch; what is wrong with a server is [`Unavailable`], what is wrong with a
 //! message is a [`Reject`], and neither is taken for the other.
 
+mod applied;
+mod audit;
 mod connectivity;
 mod merge;
 mod migrations;
@@ -17,6 +19,7 @@ mod rings;
 mod settings;
 mod sql_error;
 
+pub use audit::{AuditEntry, AuditRow};
 pub use connectivity::{DeviceRow, HeartbeatWrite};
 pub use migrations::MigrationState;
 pub use outcome::{Committed, Unavailable, Written};
