@@ -105,8 +105,8 @@ docs-config: ## Write docs/configuration.md from what the programs say of their 
 	sh docs/configuration.sh target/debug > docs/configuration.md
 
 .PHONY: bench
-bench: programs ## Measure the whole pipeline on this machine
-	$(DEVSTACK) bench
+bench: programs ## Measure the pipeline beside its floors on this machine (BENCH_RUNS=5 BENCH_MESSAGES=1000000)
+	cargo run --release --locked -p bench --bin bench
 
 ##@ Find out
 

@@ -1,0 +1,81 @@
+//! The legs, and one round of all of them.
+//!
+//! A leg that drains a stream by a program takes any program that settles a durable consumer, so
+//! that others can stand beside our receiver.
+
+mod drain;
+mod publish;
+mod pull;
+mod rings;
+mod rows;
+
+use anyhow::Result;
+
+use crate::measure::{Leg, Sample, Watch};
+use crate::settings::BenchSettings;
+use crate::workload::{Fleet, publish_responses};
+use crate::world::World;
+
+/// A stream with what drains it.
+#[derive(Clone, Copy)]
+struct Backlog {
+    stream: &'static str,
+    consumer: &'static str,
+    messages: usize,
+}
+
+/// Measures each leg once.
+pub(crate) async fn round(world: &World, to: &BenchSettings, run: usize) -> Result<Vec<Sample>> {
+    let fleet = Fleet::new(&world.tenants, to.devices)?;
+    let mut samples = vec![publish::measure(world, run, to.messages).await?];
+    samples.extend(metrics(world, &fleet, run, to.messages).await?);
+    samples.extend(records(world, &fleet, run, to.records()).await?);
+    Ok(samples)
+}
+
+async fn metrics(world: &World, fleet: &Fleet, run: usize, messages: usize) -> Result<[Sample; 4]> {
+    let backlog = Backlog { stream: "METRICS", consumer: "rings", messages };
+    let points = fleet.points(messages);
+    world.purge(backlog.stream).await?;
+    let watch = Watch::start(&world.meter)?;
+    fleet.publish_points(&world.operator, &points).await?;
+    let filled = watch.stop(Leg::PublishWithinBackend, run, messages)?;
+    rings::empty(world).await?;
+    let pull = Leg::MetricsPullFloor;
+    // Whichever is second finds the stream warmer, so they take turns.
+    let (floor, drained) = if run.is_multiple_of(2) {
+        let drained = drain::measure(world, backlog, Leg::MetricsDrain, run).await?;
+        (pull::measure(world, backlog, pull, run).await?, drained)
+    } else {
+        let floor = pull::measure(world, backlog, pull, run).await?;
+        (floor, drain::measure(world, backlog, Leg::MetricsDrain, run).await?)
+    };
+    rings::check(world, fleet.rings(messages)).await?;
+    rings::empty(world).await?;
+    let alone = rings::measure(world, fleet, &points, run).await?;
+    rings::check(world, fleet.rings(messages)).await?;
+    world.purge(backlog.stream).await?;
+    Ok([filled, floor, drained, alone])
+}
+
+async fn records(world: &World, fleet: &Fleet, run: usize, messages: usize) -> Result<[Sample; 3]> {
+    let backlog = Backlog { stream: "RESPONSES", consumer: "records", messages };
+    let responses = fleet.responses(messages);
+    world.purge(backlog.stream).await?;
+    publish_responses(&world.operator, &responses).await?;
+    rows::empty(world).await?;
+    let pull = Leg::RecordsPullFloor;
+    let (floor, drained) = if run.is_multiple_of(2) {
+        let drained = drain::measure(world, backlog, Leg::RecordsDrain, run).await?;
+        (pull::measure(world, backlog, pull, run).await?, drained)
+    } else {
+        let floor = pull::measure(world, backlog, pull, run).await?;
+        (floor, drain::measure(world, backlog, Leg::RecordsDrain, run).await?)
+    };
+    rows::check(world, messages).await?;
+    rows::empty(world).await?;
+    let alone = rows::measure(world, &responses, run).await?;
+    rows::check(world, messages).await?;
+    world.purge(backlog.stream).await?;
+    Ok([floor, drained, alone])
+}

@@ -1,0 +1,137 @@
+//! One measurement, and what many of them come to.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::cost::{Cost, Meter, Reading};
+
+/// What is measured. The letters are those of docs/performance.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Leg {
+    Publish,
+    PublishWithinBackend,
+    MetricsPullFloor,
+    MetricsDrain,
+    RingsFloor,
+    RecordsPullFloor,
+    RecordsDrain,
+    RowsFloor,
+}
+
+impl Leg {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Publish,
+        Self::PublishWithinBackend,
+        Self::MetricsPullFloor,
+        Self::MetricsDrain,
+        Self::RingsFloor,
+        Self::RecordsPullFloor,
+        Self::RecordsDrain,
+        Self::RowsFloor,
+    ];
+
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Publish => "a   publish, agent's path",
+            Self::PublishWithinBackend => "a'  publish within the backend",
+            Self::MetricsPullFloor => "b   floor: pull and ack metrics",
+            Self::MetricsDrain => "c   metrics drained into Redis",
+            Self::RingsFloor => "d   floor: points into Redis",
+            Self::RecordsPullFloor => "b'  floor: pull and ack records",
+            Self::RecordsDrain => "e   records drained into Postgres",
+            Self::RowsFloor => "f   floor: rows into Postgres",
+        }
+    }
+}
+
+/// One leg, measured once.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Sample {
+    pub(crate) leg: Leg,
+    pub(crate) run: usize,
+    pub(crate) messages: usize,
+    pub(crate) seconds: f64,
+    #[serde(flatten)]
+    pub(crate) cost: Cost,
+}
+
+impl Sample {
+    pub(crate) fn rate(&self) -> f64 {
+        count(self.messages) / self.seconds
+    }
+}
+
+/// A measurement under way.
+pub(crate) struct Watch {
+    meter: Meter,
+    before: Reading,
+    started: Instant,
+}
+
+impl Watch {
+    pub(crate) fn start(meter: &Meter) -> Result<Self> {
+        let before = meter.read()?;
+        Ok(Self { meter: meter.clone(), before, started: Instant::now() })
+    }
+
+    /// Ends it; `messages` went through.
+    pub(crate) fn stop(self, leg: Leg, run: usize, messages: usize) -> Result<Sample> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        Ok(Sample { leg, run, messages, seconds, cost: self.meter.since(&self.before)? })
+    }
+}
+
+/// Several figures of the same thing.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) lowest: f64,
+    pub(crate) highest: f64,
+}
+
+impl Spread {
+    /// `None` where there is no figure.
+    pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut sorted: Vec<f64> = figures.into_iter().collect();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let upper = *sorted.get(middle)?;
+        let median = match sorted.len() % 2 {
+            0 => f64::midpoint(sorted[middle - 1], upper),
+            _ => upper,
+        };
+        Some(Self { median, lowest: *sorted.first()?, highest: *sorted.last()? })
+    }
+}
+
+/// The rate of two steps one after the other, where each alone runs at `first` and `second`.
+pub(crate) fn in_sequence(first: f64, second: f64) -> f64 {
+    1.0 / (1.0 / first + 1.0 / second)
+}
+
+/// A count as a number to divide by.
+#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
+pub(crate) const fn count(number: usize) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_has_the_middle_and_both_ends() {
+        let odd = Spread::of([3.0, 1.0, 2.0]).unwrap();
+        assert_eq!((odd.median, odd.lowest, odd.highest), (2.0, 1.0, 3.0));
+        assert_eq!(Spread::of([4.0, 1.0]).unwrap().median, 2.5);
+        assert!(Spread::of([]).is_none());
+    }
+
+    #[test]
+    fn two_equal_steps_in_sequence_take_twice_as_long() {
+        assert_eq!(in_sequence(200.0, 200.0), 100.0);
+    }
+}

@@ -1,0 +1,182 @@
+//! The figures, as a table for people and as JSON for programs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use devstack::{output, tools};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::measure::{Leg, Sample, Spread, count, in_sequence};
+use crate::settings::BenchSettings;
+
+const MILLION: f64 = 1_000_000.0;
+
+/// Everything that a run of the benchmark found.
+#[derive(Serialize)]
+pub(crate) struct Report<'a> {
+    #[serde(with = "time::serde::rfc3339")]
+    finished: OffsetDateTime,
+    machine: Machine,
+    settings: &'a BenchSettings,
+    summary: Vec<Summary>,
+    ratios: Vec<Ratio>,
+    samples: Vec<Sample>,
+}
+
+#[derive(Serialize)]
+struct Machine {
+    cpu: String,
+    cpus: usize,
+    servers: Vec<String>,
+}
+
+/// One leg over all runs.
+#[derive(Serialize)]
+struct Summary {
+    leg: Leg,
+    messages_a_second: Spread,
+    /// CPU seconds a million messages by process, medians.
+    cpu_seconds_a_million: BTreeMap<&'static str, f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_rss_bytes: Option<Spread>,
+    /// The part of the machine that others took.
+    others_share: Spread,
+}
+
+/// A drain against its two floors one after the other.
+#[derive(Serialize)]
+struct Ratio {
+    drain: Leg,
+    floors: [Leg; 2],
+    to_floors_in_sequence: Spread,
+}
+
+const RATIOS: [(Leg, [Leg; 2]); 2] = [
+    (Leg::MetricsDrain, [Leg::MetricsPullFloor, Leg::RingsFloor]),
+    (Leg::RecordsDrain, [Leg::RecordsPullFloor, Leg::RowsFloor]),
+];
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(settings: &'a BenchSettings, samples: Vec<Sample>) -> Self {
+        let machine = Machine::here();
+        let summary =
+            Leg::ALL.iter().filter_map(|leg| Summary::of(*leg, &samples, &machine)).collect();
+        let ratios =
+            RATIOS.iter().filter_map(|(drain, floors)| ratio(*drain, *floors, &samples)).collect();
+        let finished = OffsetDateTime::now_utc();
+        Self { finished, machine, settings, summary, ratios, samples }
+    }
+
+    pub(crate) fn print(&self) {
+        let Self { machine, settings, .. } = self;
+        let BenchSettings { runs, messages, devices, .. } = settings;
+        let records = settings.records();
+        output::line(&format!("\n{}, {} CPUs", machine.cpu, machine.cpus));
+        machine.servers.iter().for_each(|server| output::line(server));
+        output::line(&format!(
+            "{runs} runs, {messages} points, {records} records, {devices} devices\n"
+        ));
+        output::line(&format!(
+            "{:<34}{:>10}{:>21}{:>9}  {}",
+            "", "median/s", "lowest to highest", "others", "CPU seconds a million"
+        ));
+        self.summary.iter().for_each(|summary| output::line(&summary.line()));
+        output::line("");
+        self.ratios.iter().for_each(|ratio| output::line(&ratio.line()));
+    }
+
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let json = serde_json::to_string_pretty(self)?;
+        fs::write(path, json).with_context(|| format!("writing {}", path.display()))?;
+        output::line(&format!("\nfigures: {}", path.display()));
+        Ok(())
+    }
+}
+
+impl Machine {
+    fn here() -> Self {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpuinfo.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            (name.trim() == "model name").then(|| value.trim().to_owned())
+        });
+        Self {
+            cpu: model.unwrap_or_else(|| "unknown CPU".to_owned()),
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            servers: tools::all().iter().flatten().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl Summary {
+    fn of(leg: Leg, samples: &[Sample], machine: &Machine) -> Option<Self> {
+        let of_leg: Vec<&Sample> = samples.iter().filter(|sample| sample.leg == leg).collect();
+        let mut cpu_seconds_a_million = BTreeMap::new();
+        for name in of_leg.first()?.cost.cpu_seconds.keys() {
+            let spent = of_leg.iter().filter_map(|sample| {
+                Some(sample.cost.cpu_seconds.get(name)? / count(sample.messages) * MILLION)
+            });
+            cpu_seconds_a_million.insert(*name, Spread::of(spent)?.median);
+        }
+        let cpus = count(machine.cpus);
+        let others = of_leg.iter().map(|s| s.cost.others_cpu_seconds / (s.seconds * cpus));
+        let peaks = of_leg.iter().filter_map(|sample| sample.cost.peak_rss_bytes);
+        #[expect(clippy::cast_precision_loss, reason = "bytes of memory are far below 2^52")]
+        let peaks = peaks.map(|bytes| bytes as f64);
+        Some(Self {
+            leg,
+            messages_a_second: Spread::of(of_leg.iter().map(|sample| sample.rate()))?,
+            cpu_seconds_a_million,
+            peak_rss_bytes: Spread::of(peaks),
+            others_share: Spread::of(others)?,
+        })
+    }
+
+    fn line(&self) -> String {
+        const MIB: f64 = 1024.0 * 1024.0;
+        const WORTH_SHOWING_SECONDS: f64 = 0.1;
+        let Spread { median, lowest, highest } = self.messages_a_second;
+        let between = format!("{lowest:.0} to {highest:.0}");
+        let others = self.others_share.median * 100.0;
+        let title = self.leg.title();
+        let mut line = format!("{title:<34}{median:>10.0}{between:>21}{others:>8.0}% ");
+        for (name, seconds) in &self.cpu_seconds_a_million {
+            if *seconds >= WORTH_SHOWING_SECONDS {
+                line.push_str(&format!(" {name} {seconds:.1}"));
+            }
+        }
+        if let Some(peak) = self.peak_rss_bytes {
+            line.push_str(&format!("; peak {:.0} MiB", peak.median / MIB));
+        }
+        line
+    }
+}
+
+impl Ratio {
+    fn line(&self) -> String {
+        let Spread { median, lowest, highest } = self.to_floors_in_sequence;
+        let (title, [first, second]) = (self.drain.title(), self.floors.map(letter));
+        format!(
+            "{title:<34}{median:>10.2} of 1/(1/{first} + 1/{second}), {lowest:.2} to {highest:.2}"
+        )
+    }
+}
+
+fn letter(leg: Leg) -> &'static str {
+    leg.title().split(' ').next().unwrap_or_default()
+}
+
+/// Run by run, so that what disturbed one run counts on both sides.
+fn ratio(drain: Leg, floors: [Leg; 2], samples: &[Sample]) -> Option<Ratio> {
+    let rate = |leg: Leg, run: usize| {
+        samples.iter().find(|sample| sample.leg == leg && sample.run == run).map(Sample::rate)
+    };
+    let ratios = samples.iter().filter(|sample| sample.leg == drain).filter_map(|sample| {
+        let floor = in_sequence(rate(floors[0], sample.run)?, rate(floors[1], sample.run)?);
+        Some(sample.rate() / floor)
+    });
+    Some(Ratio { drain, floors, to_floors_in_sequence: Spread::of(ratios)? })
+}

@@ -1,0 +1,59 @@
+//! What a run of the benchmark is told, by the environment.
+
+use std::path::PathBuf;
+
+use runtime::settings::{Reader, Setting};
+use serde::Serialize;
+
+const RUNS: Setting = Setting {
+    name: "BENCH_RUNS",
+    default: Some("3"),
+    unit: "runs",
+    help: "How often each leg is measured.",
+};
+const MESSAGES: Setting = Setting {
+    name: "BENCH_MESSAGES",
+    default: Some("400000"),
+    unit: "messages",
+    help: "Metric points in the backlog of a run; a quarter as many records.",
+};
+const DEVICES: Setting = Setting {
+    name: "BENCH_DEVICES",
+    default: Some("1000"),
+    unit: "devices",
+    help: "Devices that the backlog comes from, each with six metrics.",
+};
+const JSON: Setting = Setting {
+    name: "BENCH_JSON",
+    default: Some("target/bench.json"),
+    unit: "a path",
+    help: "Where the figures are written.",
+};
+
+/// A backlog holds fewer records than points: a row costs more than a point.
+const POINTS_A_RECORD: usize = 4;
+
+/// What a run of the benchmark is told.
+#[derive(Debug, Serialize)]
+pub(crate) struct BenchSettings {
+    pub(crate) runs: usize,
+    pub(crate) messages: usize,
+    pub(crate) devices: usize,
+    #[serde(skip)]
+    pub(crate) json: PathBuf,
+}
+
+impl BenchSettings {
+    pub(crate) fn read(reader: &mut Reader) -> Self {
+        Self {
+            runs: reader.number(&RUNS, 1..=100),
+            messages: reader.number(&MESSAGES, 1_000..=10_000_000),
+            devices: reader.number(&DEVICES, 1..=100_000),
+            json: PathBuf::from(reader.text(&JSON)),
+        }
+    }
+
+    pub(crate) const fn records(&self) -> usize {
+        self.messages / POINTS_A_RECORD
+    }
+}

@@ -1,0 +1,186 @@
+//! The messages of a run: what a fleet of devices reports, in the order in which it would.
+//!
+//! Promises: devices take turns and send their six metrics together, as agents do; every point of
+//! a ring has a time stamp of its own; no message id is used twice.
+
+use std::collections::VecDeque;
+
+use anyhow::Result;
+use broker::{Broker, Ticket};
+use bytes::Bytes;
+use protocol::{
+    AGENT_METRICS, DeviceId, DeviceSubject, Kind, MessageId, MetricBody, MetricType, SessionId,
+    TenantId, UnixMillis,
+};
+use uuid::Uuid;
+
+use crate::measure::count;
+
+/// Publishes whose confirmation is awaited at one time.
+const ACKS_IN_FLIGHT: usize = 1_000;
+/// Values repeat after this many points; a prime, so that metrics do not move together.
+const VALUES: usize = 997;
+/// About as fast as a backlog is published, so that no point looks as if it came late.
+const POINTS_A_MILLISECOND: usize = 50;
+
+/// The devices of a run.
+pub(crate) struct Fleet {
+    devices: Vec<(TenantId, DeviceId)>,
+    metrics: Vec<MetricType>,
+}
+
+/// One point, before it is anybody's format.
+#[derive(Clone, Copy)]
+pub(crate) struct Point {
+    device: usize,
+    metric: usize,
+    pub(crate) at: UnixMillis,
+    pub(crate) value: f64,
+}
+
+/// One response as it is published and as it is stored.
+pub(crate) struct Response {
+    pub(crate) tenant: TenantId,
+    pub(crate) device: DeviceId,
+    pub(crate) command_id: String,
+    pub(crate) at: UnixMillis,
+    pub(crate) payload: String,
+}
+
+impl Fleet {
+    /// So many devices, spread over the tenants.
+    pub(crate) fn new(tenants: &[TenantId], devices: usize) -> Result<Self> {
+        let metrics: Result<Vec<_>, _> = AGENT_METRICS.iter().map(|name| name.parse()).collect();
+        let mut members = Vec::with_capacity(devices);
+        for tenant in tenants.iter().cycle().take(devices) {
+            members.push((*tenant, DeviceId::new(Uuid::now_v7())));
+        }
+        Ok(Self { devices: members, metrics: metrics? })
+    }
+
+    /// How many rings that many points fill.
+    pub(crate) fn rings(&self, points: usize) -> usize {
+        points.min(self.devices.len() * self.metrics.len())
+    }
+
+    /// The next points of the fleet, measured from now on.
+    pub(crate) fn points(&self, messages: usize) -> Vec<Point> {
+        let mut points = Vec::with_capacity(messages);
+        let mut at = UnixMillis::now();
+        let round = self.devices.len() * self.metrics.len();
+        let round_ms = i64::try_from(round / POINTS_A_MILLISECOND).unwrap_or(i64::MAX).max(1);
+        while points.len() < messages {
+            for device in 0..self.devices.len() {
+                for metric in 0..self.metrics.len() {
+                    let value = count((points.len() * 7) % VALUES) / 10.0;
+                    points.push(Point { device, metric, at, value });
+                }
+            }
+            at = UnixMillis::new(at.get() + round_ms);
+        }
+        points.truncate(messages);
+        points
+    }
+
+    /// The name of a point's ring, after the prefix.
+    pub(crate) fn ring(&self, point: &Point) -> String {
+        format!("{}:{}", self.devices[point.device].1, self.metrics[point.metric])
+    }
+
+    /// A point's number among the rings.
+    pub(crate) const fn ring_number(&self, point: &Point) -> usize {
+        point.device * AGENT_METRICS.len() + point.metric
+    }
+
+    /// The next responses of the fleet.
+    pub(crate) fn responses(&self, messages: usize) -> Vec<Response> {
+        let mut responses = Vec::with_capacity(messages);
+        let at = UnixMillis::now();
+        for (tenant, device) in self.devices.iter().cycle().take(messages) {
+            let command_id = Uuid::now_v7().to_string();
+            let payload = serde_json::json!({
+                "command_id": command_id, "device_uuid": device, "timestamp_ms": at,
+                "result": {
+                    "command_id": command_id, "status": "success",
+                    "result": { "platform": "linux", "hostname": "desk-17", "uptime": 86_400.5,
+                        "cpu_percent": 12.5, "memory_percent": 48.1, "process_count": 211 },
+                },
+            });
+            let payload = payload.to_string();
+            responses.push(Response { tenant: *tenant, device: *device, command_id, at, payload });
+        }
+        responses
+    }
+
+    /// Publishes points as the broker stamps them, and waits until the stream has them all.
+    pub(crate) async fn publish_points(&self, broker: &Broker, points: &[Point]) -> Result<()> {
+        let session = SessionId::start();
+        let mut way = Way::new(broker);
+        for (number, point) in (1..).zip(points) {
+            let (tenant, device) = self.devices[point.device];
+            let kind = Kind::Metric(self.metrics[point.metric].clone());
+            let id = MessageId::numbered(session, &kind, number);
+            let body = body(device, tenant, &self.metrics[point.metric], point)?;
+            way.send(&DeviceSubject::new(tenant, device, kind), &id, body).await?;
+        }
+        way.confirm_all().await
+    }
+}
+
+/// Publishes responses, and waits until the stream has them all.
+pub(crate) async fn publish_responses(broker: &Broker, responses: &[Response]) -> Result<()> {
+    let session = SessionId::start();
+    let mut way = Way::new(broker);
+    for (number, response) in (1..).zip(responses) {
+        let subject = DeviceSubject::new(response.tenant, response.device, Kind::Response);
+        let id = MessageId::numbered(session, &Kind::Response, number);
+        way.send(&subject, &id, Bytes::from(response.payload.clone())).await?;
+    }
+    way.confirm_all().await
+}
+
+/// A point as an agent writes it.
+pub(crate) fn body(
+    device: DeviceId,
+    tenant: TenantId,
+    metric: &MetricType,
+    point: &Point,
+) -> Result<Bytes> {
+    let body = MetricBody {
+        device_uuid: device,
+        tenant_uuid: tenant,
+        metric_type: metric,
+        value: point.value,
+        timestamp_ms: point.at,
+    };
+    Ok(Bytes::from(serde_json::to_vec(&body)?))
+}
+
+/// Publishes with many confirmations under way.
+struct Way<'a> {
+    broker: &'a Broker,
+    tickets: VecDeque<Ticket>,
+}
+
+impl<'a> Way<'a> {
+    const fn new(broker: &'a Broker) -> Self {
+        Self { broker, tickets: VecDeque::new() }
+    }
+
+    async fn send(&mut self, subject: &DeviceSubject, id: &MessageId, body: Bytes) -> Result<()> {
+        if self.tickets.len() >= ACKS_IN_FLIGHT
+            && let Some(oldest) = self.tickets.pop_front()
+        {
+            oldest.confirmed().await?;
+        }
+        self.tickets.push_back(self.broker.publish(subject.to_string(), id, body).await?);
+        Ok(())
+    }
+
+    async fn confirm_all(self) -> Result<()> {
+        for ticket in self.tickets {
+            ticket.confirmed().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! The servers of a benchmark: a broker in operator mode, Redis and Postgres, as the product uses
+//! them, and the receiver as its users run it.
+//!
+//! Promises: nothing is shared with other stacks on the machine, and all of it ends with the run.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use broker::accounts::{self, AccountServer, Declared, ServerConfigOptions, SyncInterval};
+use broker::streams::{self, Destructive};
+use broker::{Broker, BrokerSettings};
+use devstack::{Nats, Postgres, Redis};
+use identity::{AccountName, Credentials, DeviceRole, KeyDir, issue_device, issue_user};
+use protocol::{DeviceId, TenantId};
+use secrecy::{ExposeSecret as _, SecretString};
+use storage::{PostgresSettings, Records};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+
+use crate::cost::Meter;
+
+/// Tenants over which devices are spread.
+const TENANTS: usize = 5;
+/// What the local stack's broker takes as well.
+const MAX_PAYLOAD_BYTES: u32 = 2 * 1024 * 1024;
+const PROGRAM: &str = "wegweiser-receiver";
+
+/// The servers, and who may sign in.
+pub(crate) struct World {
+    pub(crate) tenants: Vec<TenantId>,
+    /// Signed in as the operator, who may do anything in the backend's account.
+    pub(crate) operator: Broker,
+    /// The same, by the library alone.
+    pub(crate) plain: async_nats::Client,
+    pub(crate) meter: Meter,
+    nats: Nats,
+    redis: Redis,
+    postgres: Postgres,
+    keys: KeyDir,
+    dir: TempDir,
+}
+
+impl World {
+    /// Starts the servers, makes tenants and streams, and migrates the database.
+    pub(crate) async fn start() -> Result<Self> {
+        let dir = tempfile::tempdir().context("making a directory for the servers")?;
+        let mut tenants = Vec::new();
+        tenants.resize_with(TENANTS, || TenantId::new(Uuid::now_v7()));
+        let (nats, keys) = start_broker(dir.path(), &tenants).await?;
+        let (redis, postgres) = (Redis::builder().start()?, Postgres::builder().start()?);
+        let credentials = issue_user(&keys, AccountName::Backend, "operator", "bench", None)?;
+        let creds = dir.path().join("operator.creds");
+        credentials.save(&creds)?;
+        let operator = connect(nats.url(), creds).await?;
+        let plain = connect_plainly(nats.url(), &credentials).await?;
+        let desired = streams::load(&repository().join("nats/streams"), None)?;
+        streams::apply(&operator, &desired, Destructive::Refuse).await?;
+        records(&postgres)?.migrate().await?;
+        let meter = Meter::new(vec![
+            ("bench", std::process::id()),
+            ("nats", nats.pid()),
+            ("redis", redis.pid()),
+            ("postgres", postgres.pid()),
+        ]);
+        Ok(Self { tenants, operator, plain, meter, nats, redis, postgres, keys, dir })
+    }
+
+    /// A new device of a tenant with a connection of its own, signed in as its agent is.
+    pub(crate) async fn device(&self, tenant: TenantId) -> Result<(DeviceId, Broker)> {
+        let device = DeviceId::new(Uuid::now_v7());
+        let creds = self.dir.path().join(format!("{device}.creds"));
+        issue_device(&self.keys, tenant, device, DeviceRole::Current, None)?.save(&creds)?;
+        Ok((device, connect(self.nats.url(), creds).await?))
+    }
+
+    /// The receiver's release build, set up by the environment alone and with its own defaults.
+    pub(crate) fn receiver(&self) -> Result<Child> {
+        let creds = self.dir.path().join(format!("receiver-{}.creds", Uuid::now_v7()));
+        issue_user(&self.keys, AccountName::Backend, "receiver", "receiver", None)?.save(&creds)?;
+        let program = std::env::current_exe()?.with_file_name(PROGRAM);
+        anyhow::ensure!(program.exists(), "{} is missing; run `make bench`", program.display());
+        let log = File::create(self.receiver_log())?;
+        Command::new(program)
+            .env_clear()
+            .env("NATS_URL", self.nats.url())
+            .env("NATS_CREDS", creds)
+            .env("DATABASE_URL", self.postgres.address().url().expose_secret())
+            .env("METRICS_REDIS_HOST", self.redis.host())
+            .env("METRICS_REDIS_PORT", self.redis.port().to_string())
+            .env("WEGWEISER_RECEIVER_LISTEN", "127.0.0.1:0")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {PROGRAM}"))
+    }
+
+    pub(crate) fn receiver_log(&self) -> PathBuf {
+        self.dir.path().join("receiver.log")
+    }
+
+    pub(crate) const fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
+    /// A connection to the database by the library alone.
+    pub(crate) async fn sql(&self) -> Result<tokio_postgres::Client> {
+        let url = self.postgres.address().url();
+        let (client, connection) =
+            tokio_postgres::connect(url.expose_secret(), tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Empties a stream.
+    pub(crate) async fn purge(&self, stream: &str) -> Result<()> {
+        let jetstream = async_nats::jetstream::new(self.plain.clone());
+        jetstream.get_stream(stream).await?.purge().await?;
+        Ok(())
+    }
+}
+
+async fn start_broker(dir: &Path, tenants: &[TenantId]) -> Result<(Nats, KeyDir)> {
+    let tenants_dir = dir.join("tenants");
+    std::fs::create_dir(&tenants_dir)?;
+    for tenant in tenants {
+        let file = serde_json::json!({ "tenant": tenant, "name": tenant });
+        std::fs::write(tenants_dir.join(format!("{tenant}.json")), file.to_string())?;
+    }
+    let declared = Declared::load(&repository().join("nats/accounts"), &tenants_dir)?;
+    let keys = KeyDir::open_or_create(&dir.join("keys"))?;
+    accounts::bootstrap(&keys, &declared)?;
+    let options = ServerConfigOptions {
+        jetstream_dir: None,
+        resolver_dir: dir.join("resolver"),
+        sync_interval: SyncInterval::Every(Duration::from_secs(120)),
+        max_payload_bytes: MAX_PAYLOAD_BYTES,
+        max_file_store_bytes: None,
+        tls: None,
+    };
+    let config = accounts::server_config(&keys, &options)?;
+    let nats = Nats::builder().dir(dir.join("nats")).config(config).start()?;
+    let server = AccountServer::open(nats.url(), None, &keys).await?;
+    accounts::apply(&server, &declared, &keys, Destructive::Refuse).await?;
+    Ok((nats, keys))
+}
+
+async fn connect(url: &str, creds: PathBuf) -> Result<Broker> {
+    let settings =
+        BrokerSettings { url: url.to_owned(), creds: Some(creds), ca: None, name: "bench".into() };
+    Broker::connect(&settings).await.context("connecting to the broker")
+}
+
+async fn connect_plainly(url: &str, credentials: &Credentials) -> Result<async_nats::Client> {
+    async_nats::ConnectOptions::with_credentials(credentials.decorated().expose_secret())?
+        .custom_inbox_prefix(credentials.inbox_prefix())
+        .connect(url)
+        .await
+        .context("connecting to the broker")
+}
+
+fn records(postgres: &Postgres) -> Result<Records> {
+    Ok(Records::open(&PostgresSettings {
+        url: SecretString::from(postgres.address().url().expose_secret().to_owned()),
+        password: None,
+        ca: None,
+        pool_connections: 1,
+        statement_timeout: Duration::from_secs(30),
+    })?)
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
