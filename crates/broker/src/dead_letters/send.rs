@@ -57,18 +57,16 @@ impl SentAgain<'_> {
         if !duplicate {
             return Ok(Sent::Taken { stream, sequence });
         }
-        let is_original =
-            stream == self.letter.stream() && Some(sequence) == self.letter.origin_sequence();
-        if is_original {
-            return Ok(Sent::Duplicate);
-        }
         // Ids are the senders' to choose: only the very same message counts.
         let there = self.broker.stored_message(&stream, sequence).await;
         let there = there.map_err(|error| LetterError::refused(WHAT)(&error))?;
-        let same = there.is_some_and(|there| {
-            there.subject == self.subject && there.payload == self.letter.payload
+        let is_there = there.is_some_and(|there| {
+            let is_original = Some(sequence) == self.letter.origin_sequence()
+                && Some(there.published) == self.letter.first_seen();
+            let same = there.subject == self.subject && there.payload == self.letter.payload;
+            same && !is_original
         });
-        Ok(if same { Sent::There { stream, sequence } } else { Sent::Duplicate })
+        Ok(if is_there { Sent::There { stream, sequence } } else { Sent::Duplicate })
     }
 }
 
