@@ -53,7 +53,7 @@ create table device_realtime_data (
     received_at timestamptz not null,
     -- When it happened: the device's word, but never later than the broker took it.
     occurred_at timestamptz not null generated always as (least(sent_at, received_at)) stored,
-    unique (tenant_uuid, device_uuid, message_key)
+    unique (tenant_uuid, device_uuid, kind, message_key)
 );
 
 create index device_realtime_data_newest

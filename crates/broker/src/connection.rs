@@ -148,12 +148,14 @@ impl Broker {
         self.client.server_info().version
     }
 
-    /// Waits until everything published so far has reached the server.
+    /// Waits until the server has *read* every ack sent so far. Written to the socket is not
+    /// enough before an exit: what lies unread at either end is lost when the socket closes.
     ///
     /// # Errors
-    /// The connection is closed.
-    pub async fn flush(&self) -> Result<(), BrokerGone> {
-        self.client.flush().await.map_err(|error| BrokerGone(error.to_string()))
+    /// The broker does not answer; those messages come again.
+    pub async fn flush_acks(&self) -> Result<(), BrokerGone> {
+        // One connection's messages are read in their order, so an answer means all before it.
+        self.stream_state("METRICS").await.map(drop)
     }
 
     pub(crate) const fn client(&self) -> &Client {

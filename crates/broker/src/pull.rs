@@ -5,7 +5,8 @@
 //! says so; until then everything it sends is taken. After a reconnection, or when the server
 //! stays silent past the request's life, a new request is made, so that no consumer stalls.
 //!
-//! Promises: at most `batch` deliveries are ever held unseen by the caller.
+//! Promises: at most `batch` deliveries, and [`REQUEST_MAX_BYTES`], are ever held unseen by the
+//! caller; without a connection nothing is requested.
 
 use std::time::Duration;
 
@@ -22,6 +23,11 @@ use crate::{Broker, BrokerGone, Delivery};
 const REQUEST_LIFE: Duration = Duration::from_secs(2);
 /// Silence after the request's life before it is taken for lost.
 const REQUEST_LOST_AFTER: Duration = Duration::from_secs(2);
+/// While there is no connection, how often its state is looked at beside waiting for the news.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Most bytes that one request brings, so that memory is bounded for large messages too. Above
+/// the largest message that a stream takes, or that would never be delivered.
+const REQUEST_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// A durable consumer from which deliveries are pulled.
 pub struct Pull {
@@ -31,6 +37,9 @@ pub struct Pull {
     request_subject: String,
     request: Bytes,
     inbox: String,
+    /// Counts the requests: each has a reply subject of its own, so that the belated end of one
+    /// is not taken for the end of the next.
+    requests: u64,
     batch: usize,
     ack_wait: Duration,
     /// Messages that the request under way may still bring.
@@ -62,7 +71,7 @@ impl Pull {
         let inbox = broker.client().new_inbox();
         let subscriber = broker
             .client()
-            .subscribe(inbox.clone())
+            .subscribe(format!("{inbox}.*"))
             .await
             .map_err(|error| BrokerGone(error.to_string()))?;
         let expires_ns = REQUEST_LIFE.as_nanos();
@@ -71,8 +80,11 @@ impl Pull {
             subscriber,
             connections: broker.connections(),
             request_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
-            request: Bytes::from(format!(r#"{{"batch":{batch},"expires":{expires_ns}}}"#)),
+            request: Bytes::from(format!(
+                r#"{{"batch":{batch},"max_bytes":{REQUEST_MAX_BYTES},"expires":{expires_ns}}}"#
+            )),
             inbox,
+            requests: 0,
             batch,
             ack_wait,
             outstanding: 0,
@@ -94,6 +106,7 @@ impl Pull {
                 if self.closing {
                     return Ok(None);
                 }
+                self.wait_for_connection().await?;
                 self.send_request().await?;
             }
             deliveries.extend(self.receive().await?);
@@ -113,7 +126,8 @@ impl Pull {
     pub async fn absorb(&mut self, into: &mut Vec<Delivery>, ahead: bool) {
         loop {
             if self.outstanding == 0 {
-                let one_more = ahead && into.is_empty() && !self.closing;
+                let one_more =
+                    ahead && into.is_empty() && !self.closing && self.broker.is_connected();
                 // An error shows again in `next`, which is where it is handled.
                 if !one_more || self.send_request().await.is_err() {
                     return std::future::pending().await;
@@ -137,13 +151,26 @@ impl Pull {
         self.closing = true;
     }
 
+    /// Without a connection requests would queue up in the client, and all be answered later.
+    async fn wait_for_connection(&mut self) -> Result<(), BrokerGone> {
+        let mut connections = self.connections.clone();
+        while !self.broker.is_connected() {
+            let changed = tokio::time::timeout(LOOK_AGAIN_AFTER, connections.changed()).await;
+            if matches!(changed, Ok(Err(_))) {
+                return Err(BrokerGone("the connection is closed".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
     async fn send_request(&mut self) -> Result<(), BrokerGone> {
         self.connections.mark_unchanged();
+        self.requests += 1;
         self.broker
             .client()
             .publish_with_reply(
                 self.request_subject.clone(),
-                self.inbox.clone(),
+                self.reply_subject(),
                 self.request.clone(),
             )
             .await
@@ -151,6 +178,10 @@ impl Pull {
         self.outstanding = self.batch;
         self.requested = Instant::now();
         Ok(())
+    }
+
+    fn reply_subject(&self) -> String {
+        format!("{}.{}", self.inbox, self.requests)
     }
 
     /// The next delivery, or `None` where the request ended.
@@ -168,10 +199,8 @@ impl Pull {
                 self.outstanding = 0;
                 Ok(None)
             }
-            () = tokio::time::sleep_until(lost_at) => {
-                if self.broker.is_connected() {
-                    tracing::warn!(consumer = self.request_subject, "pull request went silent, pulling anew");
-                }
+            () = tokio::time::sleep_until(lost_at), if self.broker.is_connected() => {
+                tracing::warn!(consumer = self.request_subject, "pull request went silent, pulling anew");
                 self.outstanding = 0;
                 Ok(None)
             }
@@ -184,6 +213,8 @@ impl Pull {
                 self.outstanding = self.outstanding.saturating_sub(1);
                 Ok(Delivery::new(self.broker.client(), message))
             }
+            // Deliveries come under their own subject, words about a request under its reply's.
+            _ if *message.subject != self.reply_subject() => Ok(None),
             Status::Ignore => Ok(None),
             Status::RequestEnded => {
                 self.outstanding = 0;
@@ -215,11 +246,15 @@ fn status(message: &async_nats::Message) -> Status {
     }
 }
 
-/// 409 ends a request for many reasons; only some need an operator.
+/// 409 ends a request for many reasons. Two are the ordinary end of one; after any other an
+/// immediate new request would only meet the same again.
 fn conflict(reason: &str) -> Status {
     let reason = reason.to_lowercase();
+    if reason.contains("batch completed") || reason.contains("message size exceeds maxbytes") {
+        return Status::RequestEnded;
+    }
     if reason.contains("consumer deleted") || reason.contains("push based") {
         return Status::NobodyThere(format!("{reason}; run `wegweiser streams apply`"));
     }
-    Status::RequestEnded
+    Status::NobodyThere(reason)
 }

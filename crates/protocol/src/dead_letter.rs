@@ -82,7 +82,8 @@ impl DeadLetter<'_> {
     /// The id under which it is parked once, however often parking is tried.
     #[must_use]
     pub fn parking_id(&self) -> String {
-        format!("{}:{}", self.stream, self.sequence)
+        // The time too: a stream that is made anew counts from 1 again.
+        format!("{}:{}:{}", self.stream, self.sequence, self.first_seen.get())
     }
 }
 

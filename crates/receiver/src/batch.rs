@@ -1,7 +1,7 @@
 //! Decode: deliveries into records of a lane, or into the reason why not.
 
 use broker::Delivery;
-use protocol::{MessageId, MessageKey, Reject, decode as decode_payload};
+use protocol::{Event, MessageId, MessageKey, Reject, UnixMillis, decode as decode_payload};
 
 use crate::lanes::Lane;
 
@@ -10,6 +10,8 @@ use crate::lanes::Lane;
 pub(crate) struct Accepted<R> {
     pub(crate) delivery: Delivery,
     pub(crate) record: R,
+    /// When the device says that it sent it.
+    pub(crate) sent: UnixMillis,
     enveloped: Option<MessageId>,
 }
 
@@ -33,22 +35,36 @@ pub(crate) fn decode<L: Lane>(deliveries: Vec<Delivery>) -> Batch<L::Record> {
     let mut rejected = Vec::new();
     for delivery in deliveries {
         match decode_one::<L>(&delivery) {
-            Ok((record, enveloped)) => accepted.push(Accepted { delivery, record, enveloped }),
+            Ok((record, sent, enveloped)) => {
+                accepted.push(Accepted { delivery, record, sent, enveloped });
+            }
             Err(reject) => rejected.push((delivery, reject)),
         }
     }
     Batch { accepted, rejected }
 }
 
-fn decode_one<L: Lane>(delivery: &Delivery) -> Result<(L::Record, Option<MessageId>), Reject> {
+type Decoded<R> = (R, UnixMillis, Option<MessageId>);
+
+fn decode_one<L: Lane>(delivery: &Delivery) -> Result<Decoded<L::Record>, Reject> {
     let subject = delivery
         .device_subject()
         .map_err(|error| Reject::UnknownSubject(error.to_string().into()))?;
     let (event, enveloped) = decode_payload(&subject, delivery.payload(), delivery.published())?;
+    let sent = sent(&event);
     match L::record(event) {
-        Some(record) => Ok((record, enveloped)),
+        Some(record) => Ok((record, sent, enveloped)),
         None => Err(Reject::UnknownSubject(
             format!("stream {} carries no {}", delivery.stream(), subject.kind().name()).into(),
         )),
+    }
+}
+
+const fn sent(event: &Event) -> UnixMillis {
+    match event {
+        Event::Metric(point) => point.at,
+        Event::Heartbeat(heartbeat) => heartbeat.at,
+        Event::Monitoring(report) => report.at,
+        Event::Response(response) => response.at,
     }
 }

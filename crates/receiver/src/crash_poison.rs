@@ -9,6 +9,7 @@ use protocol::{DeadLetter, Reject, UnixMillis};
 use serde::Deserialize;
 
 use crate::hold::Source;
+use crate::metrics::{Figures, Verdict};
 use crate::settle::settle_advisory;
 
 /// What the broker says when a message's last permitted delivery has failed.
@@ -38,20 +39,28 @@ enum ParkError {
 pub(crate) async fn run(broker: Broker, mut source: Source) {
     while let Some(advisories) = source.fetch().await {
         for advisory in &advisories {
-            while let Err(error) = park_original(&broker, advisory).await {
+            while let Err(error) = park_original(&broker, &source.figures, advisory).await {
                 tracing::warn!(%error, "an undeliverable message is not parked yet, trying again");
                 let held: Vec<&Delivery> = advisories.iter().collect();
                 if source.pause(&held).await.is_none() {
                     return;
                 }
             }
+            source.figures.verdict(Verdict::Done, 1);
         }
+        source.figures.settled(advisories.len());
     }
 }
 
-async fn park_original(broker: &Broker, delivery: &Delivery) -> Result<(), ParkError> {
+async fn park_original(
+    broker: &Broker,
+    figures: &Figures,
+    delivery: &Delivery,
+) -> Result<(), ParkError> {
     let proof = match serde_json::from_slice::<Advisory>(delivery.payload()) {
-        Ok(advisory) if advisory.kind == MAX_DELIVERIES => Some(park(broker, &advisory).await?),
+        Ok(advisory) if advisory.kind == MAX_DELIVERIES => {
+            Some(park(broker, figures, &advisory).await?)
+        }
         // Terminations are our own, made after parking.
         Ok(_) => None,
         Err(error) => {
@@ -63,7 +72,11 @@ async fn park_original(broker: &Broker, delivery: &Delivery) -> Result<(), ParkE
     Ok(())
 }
 
-async fn park(broker: &Broker, advisory: &Advisory) -> Result<Parked, ParkError> {
+async fn park(
+    broker: &Broker,
+    figures: &Figures,
+    advisory: &Advisory,
+) -> Result<Parked, ParkError> {
     let Advisory { stream, stream_seq, deliveries, .. } = advisory;
     let original = broker.stored_message(stream, *stream_seq).await?;
     let tombstone = original.is_none();
@@ -96,5 +109,7 @@ async fn park(broker: &Broker, advisory: &Advisory) -> Result<Parked, ParkError>
         tombstone,
         "parking a message that no receiver survived"
     );
-    Ok(broker.park(&letter, original.payload).await?)
+    let parked = broker.park(&letter, original.payload).await?;
+    figures.dead_letter(stream, &reject);
+    Ok(parked)
 }

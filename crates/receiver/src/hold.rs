@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use broker::{Broker, Delivery, Pull};
+use protocol::UnixMillis;
 use runtime::health::Part;
 use runtime::retry::Backoff;
 use runtime::shutdown::CancellationToken;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::batch::{Accepted, Batch};
 use crate::lanes::Lane;
+use crate::metrics::{Figures, Stage};
 use crate::pipeline::{Outcome, Settled};
 
 /// Shortest pause before something is tried again.
@@ -24,6 +26,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
 /// Signs of life within one `ack_wait`.
 const SIGNS_OF_LIFE: u32 = 3;
+/// However short a consumer's `ack_wait` is.
+const SIGN_OF_LIFE_AT_MOST_EVERY: Duration = Duration::from_millis(100);
 
 /// Which consumer a lane pulls from.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +46,11 @@ pub(crate) struct Source {
     pull: Option<Pull>,
     /// Fetched beside a write, not yet decoded.
     ahead: Vec<Delivery>,
+    /// When what is held shows its next sign of life. It outlasts each piece of work, or work
+    /// that fails quickly and often would never let it come.
+    next_sign_of_life: Instant,
     backoff: Backoff,
+    pub(crate) figures: Figures,
 }
 
 impl Source {
@@ -51,6 +59,7 @@ impl Source {
         origin: Origin,
         part: Part,
         stop: &CancellationToken,
+        figures: Figures,
     ) -> Self {
         Self {
             broker: broker.clone(),
@@ -59,12 +68,25 @@ impl Source {
             stop: stop.clone(),
             pull: None,
             ahead: Vec::new(),
+            next_sign_of_life: Instant::now(),
             backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
+            figures,
         }
     }
 
     /// The next deliveries; `None` once stopping and nothing is left to take.
     pub(crate) async fn fetch(&mut self) -> Option<Vec<Delivery>> {
+        let deliveries = self.fetch_patiently().await?;
+        self.figures.fetched(&deliveries);
+        Some(deliveries)
+    }
+
+    async fn fetch_patiently(&mut self) -> Option<Vec<Delivery>> {
+        if self.stop.is_cancelled()
+            && let Some(pull) = &mut self.pull
+        {
+            pull.close();
+        }
         if !self.ahead.is_empty() {
             return Some(std::mem::take(&mut self.ahead));
         }
@@ -107,15 +129,21 @@ impl Source {
         lane: &L,
         batch: Batch<L::Record>,
     ) -> Vec<Settled> {
+        self.figures.end(Stage::Decode);
         let written = self.write_until_confirmed(lane, &batch).await;
+        self.figures.end(Stage::Write);
         let mut outcomes: Vec<Settled> = Vec::new();
         for (delivery, reject) in batch.rejected {
             outcomes.push((delivery, Outcome::Park(reject)));
         }
         let mut written = written.unwrap_or_default().into_iter();
-        for Accepted { delivery, .. } in batch.accepted {
+        let now = UnixMillis::now();
+        for Accepted { delivery, sent, .. } in batch.accepted {
             let outcome = match written.next() {
-                Some(Ok(committed)) => Outcome::Done(committed),
+                Some(Ok(committed)) => {
+                    self.figures.durable(now.since(sent));
+                    Outcome::Done(committed)
+                }
                 Some(Err(reject)) => Outcome::Park(reject),
                 None => Outcome::Retry,
             };
@@ -143,10 +171,14 @@ impl Source {
             match self.keep_alive_during(&held, !repeated, attempt).await {
                 Ok(written) => {
                     self.part.up();
+                    self.figures.sink(true);
                     self.backoff.reset();
                     return Some(written);
                 }
-                Err(unavailable) => self.part.down(&unavailable.to_string()),
+                Err(unavailable) => {
+                    self.part.down(&unavailable.to_string());
+                    self.figures.sink(false);
+                }
             }
             repeated = true;
             self.pause(&held).await?;
@@ -172,19 +204,20 @@ impl Source {
         let Some(pull) = &mut self.pull else {
             return work.await;
         };
-        let every = pull.ack_wait() / SIGNS_OF_LIFE;
-        let mut signs_of_life = tokio::time::interval_at(Instant::now() + every, every);
+        let every = (pull.ack_wait() / SIGNS_OF_LIFE).max(SIGN_OF_LIFE_AT_MOST_EVERY);
+        let (ahead, next_sign_of_life) = (&mut self.ahead, &mut self.next_sign_of_life);
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                _ = signs_of_life.tick() => {
-                    for delivery in held.iter().copied().chain(&self.ahead) {
+                () = tokio::time::sleep_until(*next_sign_of_life) => {
+                    *next_sign_of_life = Instant::now() + every;
+                    for delivery in held.iter().copied().chain(&*ahead) {
                         // A lost sign of life costs nothing until ack_wait, and there are more.
                         let _ = delivery.progress().await;
                     }
                 }
-                () = pull.absorb(&mut self.ahead, fetch_ahead) => {}
+                () = pull.absorb(ahead, fetch_ahead) => {}
             }
         }
     }

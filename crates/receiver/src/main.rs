@@ -7,15 +7,17 @@ mod batch;
 mod crash_poison;
 mod hold;
 mod lanes;
+mod metrics;
 mod pipeline;
 mod presence;
+mod samples;
 mod settings;
 mod settle;
 mod tasks;
 
 use std::process::ExitCode;
 
-use runtime::{EXIT_USAGE, settings as environment, shutdown, telemetry};
+use runtime::{EXIT_USAGE, metrics as figures, settings as environment, shutdown, telemetry};
 
 use crate::settings::ReceiverSettings;
 
@@ -45,7 +47,11 @@ async fn run(
     telemetry_settings: &telemetry::TelemetrySettings,
 ) -> anyhow::Result<()> {
     let _telemetry = telemetry::start("wegweiser-receiver", telemetry_settings)?;
+    let version = env!("CARGO_PKG_VERSION");
+    let metrics = figures::start("wegweiser-receiver", version, telemetry_settings)?;
     let stop = shutdown::on_signal()?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
-    tasks::run(settings, stop).await
+    tracing::info!(version, "starting");
+    let ended = tasks::run(settings, metrics.clone(), stop).await;
+    metrics.finish().await;
+    ended
 }

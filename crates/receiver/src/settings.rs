@@ -13,7 +13,7 @@ const LISTEN: Setting = Setting {
     name: "WEGWEISER_RECEIVER_LISTEN",
     default: Some("127.0.0.1:9464"),
     unit: "an address such as 127.0.0.1:9464, port 0 for any",
-    help: "Where /healthz and /readyz answer.",
+    help: "Where /healthz, /readyz and /metrics answer.",
 };
 const METRICS_BATCH: Setting = Setting {
     name: "WEGWEISER_METRICS_BATCH_MESSAGES",
@@ -43,7 +43,7 @@ const OFFLINE_AFTER: Setting = Setting {
     name: "WEGWEISER_OFFLINE_AFTER_SECONDS",
     default: Some("120"),
     unit: "seconds",
-    help: "Silence after which a device is offline whose agent announces no heartbeat interval; also how long a new connection to the broker waits before it calls anyone silent.",
+    help: "Silence after which a device is offline whose agent announces no heartbeat interval.",
 };
 const MISSED: Setting = Setting {
     name: "WEGWEISER_OFFLINE_MISSED_HEARTBEATS",

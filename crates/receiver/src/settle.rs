@@ -10,6 +10,7 @@ use protocol::{DeadLetter, Reject};
 use storage::Committed;
 
 use crate::hold::Source;
+use crate::metrics::Verdict;
 use crate::pipeline::{Outcome, Settled};
 
 /// Dead letters on their way at one time.
@@ -17,16 +18,24 @@ const PARKING_IN_FLIGHT: usize = 64;
 
 /// Turns outcomes into acknowledgements; parks first what is to be parked.
 pub(crate) async fn settle(broker: &Broker, source: &mut Source, outcomes: Vec<Settled>) {
+    let messages = outcomes.len();
+    let (mut done, mut retried) = (0, 0);
     let mut to_park = Vec::new();
     for (delivery, outcome) in outcomes {
         match outcome {
-            Outcome::Done(committed) => acknowledge(&delivery, committed).await,
+            Outcome::Done(committed) => {
+                acknowledge(&delivery, committed).await;
+                done += 1;
+            }
             Outcome::Park(reject) => to_park.push((delivery, reject)),
             // Another receiver gets it after `ack_wait`.
-            Outcome::Retry => {}
+            Outcome::Retry => retried += 1,
         }
     }
+    source.figures.verdict(Verdict::Done, done);
+    source.figures.verdict(Verdict::Retried, retried);
     park_all(broker, source, to_park).await;
+    source.figures.settled(messages);
 }
 
 async fn acknowledge(delivery: &Delivery, _proof: Committed) {
@@ -47,13 +56,18 @@ async fn park_all(broker: &Broker, source: &mut Source, mut to_park: Vec<(Delive
         let mut unparked = Vec::new();
         for ((delivery, reject), proof) in to_park.into_iter().zip(proofs) {
             match proof {
-                Some(proof) => terminate(&delivery, proof).await,
+                Some(proof) => {
+                    terminate(&delivery, proof).await;
+                    source.figures.verdict(Verdict::Parked, 1);
+                    source.figures.dead_letter(delivery.stream(), &reject);
+                }
                 None => unparked.push((delivery, reject)),
             }
         }
         to_park = unparked;
         let held: Vec<&Delivery> = to_park.iter().map(|(delivery, _)| delivery).collect();
         if !held.is_empty() && source.pause(&held).await.is_none() {
+            source.figures.verdict(Verdict::Retried, to_park.len());
             return;
         }
     }

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use broker::Broker;
-use runtime::health::{self, Health};
+use opentelemetry::metrics::Meter;
+use runtime::health::{self, Health, Part};
 use runtime::shutdown::CancellationToken;
 use storage::{Records, Rings};
 use tokio::task::JoinSet;
 
 use crate::hold::{Origin, Source};
 use crate::lanes::{Heartbeats, Lane, Metrics, Monitoring, Responses};
+use crate::metrics::Figures;
 use crate::settings::ReceiverSettings;
-use crate::{crash_poison, pipeline, presence};
+use crate::{crash_poison, pipeline, presence, samples};
 
 /// Advisories are rare; a batch of them is small.
 const ADVISORIES_BATCH_MESSAGES: usize = 16;
@@ -19,26 +21,32 @@ const ADVISORIES_BATCH_MESSAGES: usize = 16;
 const METRICS_WORKERS: usize = 1;
 /// How long the last acks may take to leave.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the connection is looked at; the client tells of a new one, but not of a lost one.
+const CONNECTION_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What every lane needs.
 struct Tasks {
     broker: Broker,
     health: Health,
+    meter: Meter,
     stop: CancellationToken,
     running: JoinSet<()>,
+    /// Stream and durable consumer of each lane.
+    consumers: Vec<(&'static str, &'static str)>,
 }
 
 /// Runs the receiver until `stop` and the end of its work, or of its grace time.
 pub(crate) async fn run(
     settings: &ReceiverSettings,
+    metrics: runtime::metrics::Metrics,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let health = Health::default();
+    let (health, meter) = (Health::default(), metrics.meter());
     let broker_part = health.part("broker");
     let mut running = JoinSet::new();
     if let Some(listen) = settings.listen {
         let listener = health::bind(listen).await?;
-        running.spawn(health::serve(listener, health.clone(), stop.clone()));
+        running.spawn(health::serve(listener, health.clone(), metrics, stop.clone()));
     }
     let rings = Rings::open(&settings.redis)?;
     let records = Records::open(&settings.postgres)?;
@@ -47,8 +55,9 @@ pub(crate) async fn run(
         return Ok(());
     };
     let broker = broker?;
-    broker_part.up();
-    let mut tasks = Tasks { broker: broker.clone(), health, stop: stop.clone(), running };
+    let (consumers, stopped) = (Vec::new(), stop.clone());
+    let mut tasks =
+        Tasks { broker: broker.clone(), health, meter, stop: stopped, running, consumers };
     let points = ("METRICS", "rings", settings.metrics_batch_messages);
     let batch = settings.records_batch_messages;
     let workers = settings.records_workers;
@@ -57,15 +66,33 @@ pub(crate) async fn run(
     tasks.lane(("HEARTBEATS", "connectivity", batch), workers, &heartbeats);
     tasks.lane(("MONITORING", "records", batch), workers, &Monitoring(records.clone()));
     tasks.lane(("RESPONSES", "records", batch), workers, &Responses(records.clone()));
-    let advisories = tasks.source(("ADVISORIES", "crash-poison", ADVISORIES_BATCH_MESSAGES));
+    let advisories = tasks.source(("ADVISORIES", "crash-poison", ADVISORIES_BATCH_MESSAGES), 1);
     tasks.running.spawn(crash_poison::run(broker.clone(), advisories));
-    tasks.running.spawn(presence::run(broker.clone(), records, settings.offline, stop.clone()));
-    tasks.wait(settings.grace).await;
-    if tokio::time::timeout(FLUSH_TIMEOUT, broker.flush()).await.is_err() {
+    tasks.running.spawn(presence::run(broker.clone(), records.clone(), stop.clone()));
+    tasks.sample(records);
+    tasks.running.spawn(watch_connection(broker.clone(), broker_part, stop));
+    let ended_unasked = tasks.wait(settings.grace).await;
+    if !matches!(tokio::time::timeout(FLUSH_TIMEOUT, broker.flush_acks()).await, Ok(Ok(()))) {
         tracing::warn!("the last acks may not have left; their messages come again");
     }
+    // A supervisor restarts the process whole, rather than leaving it half alive.
+    anyhow::ensure!(!ended_unasked, "a task ended unasked; its reason is in the log");
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Keeps `/readyz` true about the connection.
+async fn watch_connection(broker: Broker, part: Part, stop: CancellationToken) {
+    let mut connections = broker.connections();
+    while !stop.is_cancelled() {
+        if broker.is_connected() {
+            part.up();
+        } else {
+            part.down("no connection to the broker");
+        }
+        let news = tokio::time::timeout(CONNECTION_LOOK_EVERY, connections.changed());
+        let _ = stop.run_until_cancelled(news).await;
+    }
 }
 
 type Consumer = (&'static str, &'static str, usize);
@@ -75,26 +102,38 @@ impl Tasks {
     where
         L: Lane + Clone + Send + Sync + 'static,
     {
-        for _ in 0..workers {
-            let source = self.source(consumer);
+        for worker in 1..=workers {
+            let source = self.source(consumer, worker);
             let worker = pipeline::run(self.broker.clone(), source, lane.clone());
             self.running.spawn(worker);
         }
     }
 
-    fn source(&self, (stream, consumer, batch_messages): Consumer) -> Source {
+    fn source(&mut self, (stream, consumer, batch_messages): Consumer, worker: usize) -> Source {
+        if worker == 1 {
+            self.consumers.push((stream, consumer));
+        }
         let origin = Origin { stream, consumer, batch_messages };
-        Source::new(&self.broker, origin, self.health.part(stream), &self.stop)
+        let part = self.health.part(&format!("{stream} {worker}"));
+        Source::new(&self.broker, origin, part, &self.stop, Figures::new(&self.meter, stream))
     }
 
-    /// Waits for the tasks. One that ends unasked ends the process: a supervisor restarts it
-    /// whole, rather than leaving it half alive.
-    async fn wait(mut self, grace: Duration) {
+    /// Looks up what no lane counts, for every consumer made so far.
+    fn sample(&mut self, records: Records) {
+        let (broker, consumers) = (self.broker.clone(), self.consumers.clone());
+        let (meter, stop) = (self.meter.clone(), self.stop.clone());
+        self.running.spawn(samples::run(broker, records, consumers, meter, stop));
+    }
+
+    /// Waits for the tasks; one that ends unasked stops the rest. `true`: one did.
+    async fn wait(mut self, grace: Duration) -> bool {
+        let mut ended_unasked = false;
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}
             ended = self.running.join_next() => {
                 tracing::error!(panicked = ended.is_some_and(|end| end.is_err()), "a task ended unasked");
+                ended_unasked = true;
                 self.stop.cancel();
             }
         }
@@ -103,5 +142,6 @@ impl Tasks {
             tracing::warn!(?grace, "not drained within the grace time; the rest comes again");
             self.running.shutdown().await;
         }
+        ended_unasked
     }
 }

@@ -28,12 +28,12 @@ pub const LOG_FORMAT: Setting = Setting {
     unit: "human or json",
     help: "Form of a log line.",
 };
-/// Where traces go.
+/// Where traces and metrics go.
 pub const OTLP_ENDPOINT: Setting = Setting {
     name: "OTEL_EXPORTER_OTLP_ENDPOINT",
     default: None,
     unit: "a URL such as http://localhost:4318",
-    help: "Collector that takes traces over OTLP/HTTP; absent: no traces. The other standard OTEL_* variables hold too.",
+    help: "Collector that takes traces, and the metrics of receiver and web, over OTLP/HTTP; absent: nothing is sent. The other standard OTEL_* variables hold too.",
 };
 /// Every setting of this module.
 pub const SETTINGS: &[Setting] = &[LOG, LOG_FORMAT, OTLP_ENDPOINT];
@@ -43,7 +43,7 @@ pub const SETTINGS: &[Setting] = &[LOG, LOG_FORMAT, OTLP_ENDPOINT];
 pub struct TelemetrySettings {
     filter: String,
     json: bool,
-    traces: bool,
+    otlp: bool,
 }
 
 impl TelemetrySettings {
@@ -56,8 +56,13 @@ impl TelemetrySettings {
         Self {
             filter,
             json: reader.one_of(&LOG_FORMAT, &["human", "json"]) == "json",
-            traces: reader.optional(&OTLP_ENDPOINT).is_some(),
+            otlp: reader.optional(&OTLP_ENDPOINT).is_some(),
         }
+    }
+
+    /// Whether a collector takes traces and metrics.
+    pub(crate) const fn otlp(&self) -> bool {
+        self.otlp
     }
 }
 
@@ -86,7 +91,7 @@ pub fn start(service: &'static str, settings: &TelemetrySettings) -> anyhow::Res
     let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let format =
         if settings.json { format.json().flatten_event(true).boxed() } else { format.boxed() };
-    let traces = if settings.traces { Some(tracer(service)?) } else { None };
+    let traces = if settings.otlp { Some(tracer(service)?) } else { None };
     let spans = traces
         .as_ref()
         .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));

@@ -1,7 +1,7 @@
 -- Puts points into a ring in time order, each time stamp once, and keeps the newest.
 -- KEYS[1] ring; ARGV[1] most points; ARGV[2] life in seconds; ARGV[3..] elements, newest first.
 local function stamp(element)
-  return tonumber(string.match(element, '"timestamp":(%-?%d+)') or '0')
+  return tonumber(string.match(element, '"timestamp":%s*(%-?%d+)') or '0')
 end
 
 local held = redis.call('LRANGE', KEYS[1], 0, -1)

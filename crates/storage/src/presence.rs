@@ -52,8 +52,8 @@ with silent as (
     update device_connectivity
     set is_online = false, last_online_change = to_timestamp($1::bigint / 1000.0)
     where is_online
-      and last_heartbeat + offline_after_ms * interval '1 millisecond'
-          < to_timestamp($1::bigint / 1000.0)
+      and greatest(last_heartbeat, to_timestamp($2::bigint / 1000.0))
+          + offline_after_ms * interval '1 millisecond' < to_timestamp($1::bigint / 1000.0)
     returning tenant_uuid, device_uuid, last_online_change, last_heartbeat
 ), noted as (
     insert into device_connectivity_changes (tenant_uuid, device_uuid, changed_at, is_online)
@@ -63,17 +63,21 @@ select tenant_uuid, device_uuid, floor(extract(epoch from last_heartbeat) * 1000
 from silent";
 
 impl Records {
-    /// Marks devices offline whose last heartbeat lies too far before `horizon`: the broker's
-    /// time up to which every heartbeat of the stream has been applied.
+    /// Marks devices offline that were silent for too long before `horizon`: the broker's time
+    /// up to which every heartbeat of the stream has been applied. Silence counts from
+    /// `reachable_since` at the earliest: before it, nobody could send.
     ///
     /// # Errors
     /// Postgres is away or ill.
     pub async fn mark_silent_devices(
         &self,
         horizon: UnixMillis,
+        reachable_since: UnixMillis,
     ) -> Result<Vec<WentOffline>, Unavailable> {
         let connection = self.connection().await?;
-        let rows = self.bounded(connection.query(SWEEP, &[&horizon.get()])).await?;
+        let rows = self
+            .bounded(connection.query(SWEEP, &[&horizon.get(), &reachable_since.get()]))
+            .await?;
         let rows = rows.map_err(|error| unavailable(&error))?;
         let read = |row: &tokio_postgres::Row| WentOffline {
             tenant: TenantId::new(row.get(0)),

@@ -39,7 +39,7 @@ from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text
             $8::jsonb[], $9::bigint[], $10::bigint[])
   as t(tenant_uuid, device_uuid, message_key, kind, data_type, command_id, status, payload,
        sent_ms, received_ms)
-on conflict (tenant_uuid, device_uuid, message_key) do nothing";
+on conflict (tenant_uuid, device_uuid, kind, message_key) do nothing";
 
 impl RealtimeBody<'_> {
     const fn sender(&self) -> (TenantId, DeviceId, UnixMillis) {

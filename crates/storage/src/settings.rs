@@ -1,10 +1,11 @@
 //! How to reach Redis and Postgres.
 
 use std::path::PathBuf;
+use std::str::FromStr as _;
 use std::time::Duration;
 
 use runtime::settings::{Reader, Setting};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 const HOST: Setting = Setting {
     name: "METRICS_REDIS_HOST",
@@ -155,6 +156,10 @@ impl PostgresSettings {
     pub fn read(reader: &mut Reader) -> Self {
         const MOST_CONNECTIONS: usize = 1_000;
         let url = SecretString::from(reader.text(&DATABASE_URL));
+        if let Err(error) = tokio_postgres::Config::from_str(url.expose_secret()) {
+            // The value may hold a password, so it is not repeated.
+            reader.mistake(&DATABASE_URL, format!("{error}; give {}", DATABASE_URL.unit));
+        }
         Self {
             url,
             password: password(reader, &DATABASE_PASSWORD_FILE),

@@ -7,11 +7,13 @@
 use std::time::{Duration, Instant};
 
 use axum::body::HttpBody as _;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, HOST};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Histogram, Meter};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -25,17 +27,38 @@ const BODY_MAX_BYTES: u64 = 0;
 const REQUEST_ID_MAX_BYTES: usize = 64;
 /// Longest time for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Upper bounds of the requests' durations, in seconds.
+const REQUEST_SECONDS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Names the request and logs how it went.
-pub(crate) async fn name_and_log(request: Request, next: Next) -> Response {
+/// How requests went: by route and status, both bounded.
+pub(crate) fn requests(meter: &Meter) -> Histogram<f64> {
+    meter
+        .f64_histogram("wegweiser_http_request_duration_seconds")
+        .with_description("Time from a request's head to the answer's.")
+        .with_unit("s")
+        .with_boundaries(REQUEST_SECONDS.to_vec())
+        .build()
+}
+
+/// Names the request, logs how it went and counts it.
+pub(crate) async fn name_and_log(
+    State(requests): State<Histogram<f64>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.map_or_else(|| "none".to_owned(), |route| route.as_str().to_owned());
     let id = request_id(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
     let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
-    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let elapsed = started.elapsed();
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
+    let labels = [KeyValue::new("route", route), KeyValue::new("status", i64::from(status))];
+    requests.record(elapsed.as_secs_f64(), &labels);
     span.in_scope(|| tracing::info!(%method, path, status, elapsed_ms, "answered"));
     response.headers_mut().insert(REQUEST_ID, id);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use runtime::health::{self, Health};
+use runtime::metrics::{self, Metrics};
 use runtime::shutdown::CancellationToken;
 use storage::{Records, Rings};
 use tokio::net::{TcpListener, TcpStream};
@@ -38,7 +39,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// The settings make no address, or the address cannot be listened on.
 pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyhow::Result<()> {
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, "starting");
+    let metrics = metrics::start("wegweiser-web", version, &settings.telemetry)?;
     let rings = Rings::open(&settings.redis)?;
     let records = Records::open(&settings.postgres)?;
     let listener = TcpListener::bind(settings.listen)
@@ -49,17 +52,19 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     let watched = readiness::watch(&health, rings.clone(), records.clone(), broker, &stop);
     let api = Api { rings, records, ring_max_points: settings.redis.max_points };
     tracing::info!(address = %listener.local_addr()?, "listening");
-    accept(listener, router(api, health), &stop).await;
+    accept(listener, router(api, health, &metrics), &stop).await;
     watched.join_all().await;
+    metrics.finish().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-fn router(api: Api, health: Health) -> Router {
+fn router(api: Api, health: Health, metrics: &Metrics) -> Router {
+    let requests = guard::requests(&metrics.meter());
     api::routes(api)
-        .merge(health::routes(health))
+        .merge(health::routes(health, metrics.clone()))
         .layer(middleware::from_fn(guard::bound))
-        .layer(middleware::from_fn(guard::name_and_log))
+        .layer(middleware::from_fn_with_state(requests, guard::name_and_log))
 }
 
 async fn accept(listener: TcpListener, router: Router, stop: &CancellationToken) {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use async_nats::jetstream::message::PublishMessage;
 
-use crate::world::{World, eventually, now_ms};
+use crate::world::{World, eventually, eventually_within, now_ms};
 
 #[tokio::test]
 async fn everything_that_a_device_reports_arrives() -> Result<()> {
@@ -116,7 +116,7 @@ async fn receivers_that_are_stopped_and_killed_lose_and_double_nothing() -> Resu
     device.nats.flush().await?;
     // What a killed receiver held comes again after the consumer's ack_wait.
     let limit = std::time::Duration::from_secs(90);
-    crate::world::eventually_within(limit, "every report once", async || {
+    eventually_within(limit, "every report once", async || {
         let sql = "select count(*) from device_realtime_data";
         Ok((world.count(sql).await? >= i64::try_from(REPORTS)?).then_some(()))
     })
@@ -128,7 +128,7 @@ async fn receivers_that_are_stopped_and_killed_lose_and_double_nothing() -> Resu
         (i64::try_from(REPORTS)?, i64::try_from(REPORTS)?)
     );
     let newest: Vec<i64> = (REPORTS - 300..REPORTS).map(|n| start + n as i64).collect();
-    crate::world::eventually_within(limit, "the newest points, each once", async || {
+    eventually_within(limit, "the newest points, each once", async || {
         Ok((world.ring(device.id, "uptime").await? == newest).then_some(()))
     })
     .await?;
@@ -147,12 +147,86 @@ async fn a_receiver_told_to_stop_leaves_nothing_to_deliver_again() -> Result<()>
     }
     device.nats.flush().await?;
     assert!(leaving.stop().await?.success(), "{}", leaving.log());
-    let state = world.broker("receiver").await?.consumer_state("MONITORING", "records").await?;
-    assert_eq!((state.num_ack_pending, state.num_redelivered), (0, 0));
+    nothing_left_to_deliver_again(&world).await?;
     let _other = world.receiver(&[])?;
     eventually("every report once", async || {
         let sql = "select count(*) from device_realtime_data";
         Ok((world.count(sql).await? == 2_000).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_receiver_told_to_stop_amid_a_backlog_leaves_the_rest_to_others() -> Result<()> {
+    const REPORTS: i64 = 40_000;
+    let world = World::start().await?;
+    let device = world.device(0).await?;
+    for n in 0..REPORTS {
+        device.publish(&device.subject("monitoring"), format!(r#"{{"n":{n}}}"#)).await?;
+    }
+    device.nats.flush().await?;
+    let mut leaving = world.receiver(&[("WEGWEISER_RECORDS_BATCH_MESSAGES", "100")])?;
+    let rows = "select count(*) from device_realtime_data";
+    let before = eventually("the first rows", async || {
+        Ok(Some(world.count(rows).await?).filter(|rows| *rows > 0))
+    })
+    .await?;
+    assert!(leaving.stop().await?.success(), "{}", leaving.log());
+    let after = world.count(rows).await?;
+    assert!(after < REPORTS, "it went on to the end: {before} rows at SIGTERM, {after} at exit");
+    nothing_left_to_deliver_again(&world).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_report_and_a_response_of_one_id_are_two_messages() -> Result<()> {
+    let world = World::start().await?;
+    let _receiver = world.receiver(&[])?;
+    let device = world.device(0).await?;
+    let jetstream = async_nats::jetstream::new(device.nats.clone());
+    for (tail, body) in
+        [("response", r#"{"command_id":"c","status":"success"}"#), ("monitoring", "{}")]
+    {
+        let message = PublishMessage::build().message_id("1").payload(body.into());
+        jetstream.send_publish(device.subject(tail), message).await?.await?;
+    }
+    eventually("both rows", async || {
+        let rows = world.count("select count(*) from device_realtime_data").await?;
+        Ok((rows == 2).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn memory_is_bounded_by_bytes_and_not_only_by_messages() -> Result<()> {
+    const REPORTS: i64 = 300;
+    const BOUND_BYTES: u64 = 512 * 1024 * 1024;
+    let world = World::start().await?;
+    let device = world.device(0).await?;
+    let processes: Vec<String> = (0..25_000).map(|n| format!(r#"{{"pid":{n},"a":1}}"#)).collect();
+    let report = format!(r#"{{"processes":[{}]}}"#, processes.join(","));
+    for _ in 0..REPORTS {
+        device.publish(&device.subject("monitoring"), report.clone()).await?;
+    }
+    device.nats.flush().await?;
+    let receiver = world.receiver(&[])?;
+    eventually_within(std::time::Duration::from_secs(120), "every report", async || {
+        let rows = world.count("select count(*) from device_realtime_data").await?;
+        Ok((rows == REPORTS).then_some(()))
+    })
+    .await?;
+    let peak = receiver.peak_resident_bytes()?;
+    assert!(peak < BOUND_BYTES, "{} MiB for reports of {} KiB", peak >> 20, report.len() >> 10);
+    Ok(())
+}
+
+/// Nobody pulls, so what a receiver left unsettled would stay so.
+async fn nothing_left_to_deliver_again(world: &World) -> Result<()> {
+    let broker = world.broker("receiver").await?;
+    eventually("nothing is held", async || {
+        let state = broker.consumer_state("MONITORING", "records").await?;
+        anyhow::ensure!(state.num_redelivered == 0, "{} redelivered", state.num_redelivered);
+        Ok((state.num_ack_pending == 0).then_some(()))
     })
     .await
 }

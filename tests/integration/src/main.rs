@@ -8,6 +8,7 @@ mod world;
 
 mod delivery;
 mod first_generation;
+mod metrics;
 mod outage;
 mod poison;
 mod presence;

@@ -83,7 +83,8 @@ async fn a_message_that_no_receiver_survives_is_parked_even_when_none_was_left()
     let device = world.device(0).await?;
     device.publish(&device.subject("monitoring"), r#"{"kills":true}"#).await?;
     // Every permitted delivery ends without a verdict, as when the receiver dies each time.
-    let jetstream = async_nats::jetstream::new(world.operator().await?);
+    let operator = world.operator().await?;
+    let jetstream = async_nats::jetstream::new(operator.clone());
     let stream = jetstream.get_stream("MONITORING").await?;
     let consumer: async_nats::jetstream::consumer::PullConsumer =
         stream.get_consumer("records").await.map_err(|error| anyhow::anyhow!(error))?;
@@ -95,8 +96,9 @@ async fn a_message_that_no_receiver_survives_is_parked_even_when_none_was_left()
         let mut batch = batch?;
         let message = batch.next().await.transpose().map_err(|error| anyhow::anyhow!(error))?;
         let message = message.ok_or_else(|| anyhow::anyhow!("delivery {attempt} did not come"))?;
-        let give_back = async_nats::jetstream::AckKind::Nak(None);
-        message.ack_with(give_back).await.map_err(|error| anyhow::anyhow!(error))?;
+        // Given back unsettled at once, where a dead receiver would let `ack_wait` pass.
+        let reply = message.reply.clone().ok_or_else(|| anyhow::anyhow!("no reply subject"))?;
+        operator.publish(reply, "-NAK".into()).await?;
     }
     let _receiver = world.receiver(&[])?;
     let limit = std::time::Duration::from_secs(60);

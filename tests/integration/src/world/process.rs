@@ -42,6 +42,14 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Most memory that it ever had resident, in bytes.
+    pub(crate) fn peak_resident_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()).context("VmHWM")?;
+        Ok(kib.parse::<u64>()? * 1024)
+    }
+
     /// Waits until it has logged `text`.
     pub(crate) async fn logs(&self, text: &str) -> Result<()> {
         eventually(&format!("log line {text:?} in\n{}", self.log()), async || {
@@ -71,6 +79,7 @@ impl Process {
 }
 
 impl Drop for Process {
+    #[expect(clippy::print_stderr, reason = "the test runner shows it where the story fails")]
     fn drop(&mut self) {
         let _ = self.kill();
         // Shown only where the story fails.

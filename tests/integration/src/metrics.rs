@@ -1,0 +1,177 @@
+//! What an operator's monitoring sees: every figure that docs/metrics.md names, and no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::world::{Process, World, eventually, now_ms, repository};
+
+const LANES: [&str; 4] = ["METRICS", "HEARTBEATS", "MONITORING", "RESPONSES"];
+
+/// One scrape.
+struct Page {
+    text: String,
+    /// Values by name with labels.
+    values: BTreeMap<String, f64>,
+}
+
+impl Page {
+    /// `name` with labels, or the reason why it is not there.
+    fn value(&self, name: &str) -> Result<f64> {
+        self.values.get(name).copied().with_context(|| format!("{name} is not in\n{}", self.text))
+    }
+
+    fn is(&self, name: &str, value: f64) -> bool {
+        self.values.get(name) == Some(&value)
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        let types = self.text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        types.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    }
+}
+
+async fn get(process: &Process, listening: &str, path: &str) -> Result<String> {
+    process.logs(listening).await?;
+    let log = process.log();
+    let line = log.lines().find(|line| line.contains(listening)).context("it was just there")?;
+    let address = line.split("address=").nth(1).context("a line with its address")?;
+    let mut connection = TcpStream::connect(address.trim()).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("a head and a body")?;
+    Ok(body.to_owned())
+}
+
+async fn scrape(process: &Process, listening: &str) -> Result<Page> {
+    let text = get(process, listening, "/metrics").await?;
+    let mut values = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').context("a name and a value")?;
+        values.insert(name.to_owned(), value.parse()?);
+    }
+    Ok(Page { text, values })
+}
+
+/// Names that docs/metrics.md gives under these headings.
+fn documented(headings: &[&str]) -> Result<BTreeSet<String>> {
+    let document = std::fs::read_to_string(repository().join("docs/metrics.md"))?;
+    let mut names = BTreeSet::new();
+    let mut heading = "";
+    for line in document.lines() {
+        heading = line.strip_prefix("## ").unwrap_or(heading);
+        let name = line.strip_prefix("| `").and_then(|rest| rest.split('`').next());
+        names.extend(name.filter(|_| headings.contains(&heading)).map(str::to_owned));
+    }
+    Ok(names)
+}
+
+#[tokio::test]
+async fn the_receiver_shows_every_documented_figure_and_counts_right() -> Result<()> {
+    let world = World::start().await?;
+    let receiver = world.receiver(&[])?;
+    let device = world.device(0).await?;
+    for n in 0..3 {
+        device.point("uptime", now_ms() + n, 1.0).await?;
+    }
+    for _ in 0..2 {
+        device.publish(&format!("demo.system.{}.uptime", device.id), "{").await?;
+    }
+    device.publish(&device.subject("status.heartbeat"), "{}").await?;
+    device.publish(&device.subject("monitoring"), "{}").await?;
+    let response = r#"{"command_id":"c-1","status":"success"}"#;
+    device.publish(&device.subject("response"), response).await?;
+
+    let done = |stream| format!(r#"wegweiser_messages_total{{stream="{stream}",verdict="done"}}"#);
+    let parked = r#"wegweiser_messages_total{stream="METRICS",verdict="parked"}"#;
+    let page = eventually("everything counted and settled", async || {
+        let page = scrape(&receiver, "health listening").await?;
+        let counted = LANES.iter().all(|lane| {
+            page.is(&done(lane), if *lane == "METRICS" { 3.0 } else { 1.0 })
+                && page.is(&format!(r#"wegweiser_held_messages{{stream="{lane}"}}"#), 0.0)
+                && page.is(&format!(r#"wegweiser_consumer_lag_messages{{stream="{lane}"}}"#), 0.0)
+        });
+        let seen = page.is("wegweiser_devices_known", 1.0) && page.is(parked, 2.0);
+        Ok((counted && seen).then_some(page))
+    })
+    .await?;
+
+    assert_eq!(page.names(), documented(&["Every program", "wegweiser-receiver"])?);
+    for lane in LANES {
+        assert_eq!(page.value(&format!(r#"wegweiser_sink_up{{stream="{lane}"}}"#))?, 1.0);
+        for stage in ["fetch", "decode", "write", "settle"] {
+            let name = "wegweiser_stage_duration_seconds_count";
+            let batches = page.value(&format!(r#"{name}{{stage="{stage}",stream="{lane}"}}"#))?;
+            assert!(batches >= 1.0, "{lane} {stage}");
+        }
+    }
+    for (name, value) in [
+        (r#"wegweiser_dead_letters_total{reason="malformed_json",stream="METRICS"}"#, 2.0),
+        (r#"wegweiser_dead_letters_total{reason="oversized",stream="METRICS"}"#, 0.0),
+        (r#"wegweiser_delay_seconds_count{stream="METRICS"}"#, 3.0),
+        (r#"wegweiser_delay_seconds_bucket{stream="METRICS",le="60"}"#, 3.0),
+        (r#"wegweiser_batch_messages_sum{stream="METRICS"}"#, 5.0),
+        (r#"wegweiser_redelivered_messages_total{stream="METRICS"}"#, 0.0),
+        (r#"wegweiser_sink_retries_total{stream="METRICS"}"#, 0.0),
+        (r#"wegweiser_consumer_lag_seconds{stream="METRICS"}"#, 0.0),
+        ("wegweiser_devices_online", 1.0),
+        ("wegweiser_broker_reconnects_total", 0.0),
+        ("wegweiser_permission_violations_total", 0.0),
+    ] {
+        assert_eq!(page.value(name)?, value, "{name}");
+    }
+    for id in [device.id.to_string(), device.tenant.to_string()] {
+        assert!(!page.text.contains(&id), "an id is a label without a bound:\n{}", page.text);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_ill_sink_and_what_waits_for_it_show() -> Result<()> {
+    let world = World::start().await?;
+    // Nothing listens on port 1.
+    let receiver = world.receiver(&[("METRICS_REDIS_PORT", "1")])?;
+    let device = world.device(0).await?;
+    device.point("uptime", now_ms(), 1.0).await?;
+    device.publish(&device.subject("monitoring"), "{}").await?;
+    eventually("Redis away, the point waiting, Postgres untouched", async || {
+        let page = scrape(&receiver, "health listening").await?;
+        let metrics = |name: &str| {
+            page.values.get(&format!(r#"wegweiser_{name}{{stream="METRICS"}}"#)).copied()
+        };
+        let away = metrics("sink_up") == Some(0.0) && metrics("sink_retries_total") > Some(0.0);
+        let waiting = metrics("held_messages") == Some(1.0)
+            && metrics("consumer_lag_messages") == Some(1.0)
+            && metrics("consumer_ack_pending_messages") == Some(1.0)
+            && metrics("consumer_lag_seconds") > Some(0.0);
+        let untouched = page.is(r#"wegweiser_sink_up{stream="MONITORING"}"#, 1.0);
+        Ok((away && waiting && untouched).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_web_service_shows_every_documented_figure_by_route() -> Result<()> {
+    let world = World::start().await?;
+    let dir = tempfile::tempdir()?;
+    let mut environment = world.environment();
+    environment.push(("WEGWEISER_WEB_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
+    let web = Process::start("wegweiser-web", &environment, dir.path())?;
+    let device = world.device(0).await?.id;
+    get(&web, ": listening", "/v1/devices").await?;
+    get(&web, ": listening", &format!("/v1/devices/{device}")).await?;
+    get(&web, ": listening", &format!("/nowhere/{device}")).await?;
+    let page = scrape(&web, ": listening").await?;
+    assert_eq!(page.names(), documented(&["Every program", "wegweiser-web"])?);
+    for (route, status) in [("/v1/devices", 200), ("/v1/devices/{device}", 404), ("none", 404)] {
+        let name = "wegweiser_http_request_duration_seconds_count";
+        let name = format!(r#"{name}{{route="{route}",status="{status}"}}"#);
+        assert_eq!(page.value(&name)?, 1.0, "{name}");
+    }
+    assert!(!page.text.contains(&device.to_string()), "{}", page.text);
+    Ok(())
+}
