@@ -89,7 +89,7 @@ impl Broker {
         };
         let options = options(settings)?.event_callback(on_event(connected, state.clone()));
         let client = options.connect(addresses).await.map_err(|error| ConnectError::Refused {
-            url: settings.url.clone(),
+            url: without_user_info(&settings.url),
             reason: error.to_string(),
         })?;
         let jetstream = jetstream::ContextBuilder::new()
@@ -178,9 +178,21 @@ impl std::fmt::Debug for Broker {
 #[error("broker does not answer: {0}")]
 pub struct BrokerGone(pub(crate) String);
 
+/// Some put a password into the URL; it must not come back in an error.
+fn without_user_info(url: &str) -> String {
+    let mut shown = Vec::new();
+    for part in url.split(',') {
+        let (scheme, rest) = part.split_once("://").unwrap_or(("", part));
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        shown.push(if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") });
+    }
+    shown.join(",")
+}
+
 fn addresses(url: &str) -> Result<Vec<ServerAddr>, ConnectError> {
     let parse = |part: &str| {
-        part.trim().parse::<ServerAddr>().map_err(|_| ConnectError::Url { url: part.to_owned() })
+        let bad = |_| ConnectError::Url { url: without_user_info(part) };
+        part.trim().parse::<ServerAddr>().map_err(bad)
     };
     url.split(',').map(parse).collect()
 }
@@ -248,5 +260,18 @@ fn on_event(
             }
         }
         Box::pin(std::future::ready(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_user_info;
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        assert_eq!(
+            without_user_info("tls://me:secret@a:4222,nats://b:4222,me:secret@c"),
+            "tls://a:4222,nats://b:4222,c"
+        );
     }
 }

@@ -152,21 +152,32 @@ impl Broker {
         Ok(next.map_or(state.server_time(), |message| message.published))
     }
 
-    /// The message of that sequence, or `None` where retention has removed it.
+    /// The message of that sequence, or `None` where retention has removed it, or its stream is
+    /// gone.
     ///
     /// # Errors
-    /// The broker does not answer, or there is no such stream.
+    /// The broker does not answer.
     pub async fn stored_message(
         &self,
         stream: &str,
         sequence: u64,
     ) -> Result<Option<StoredMessage>, BrokerGone> {
-        use async_nats::jetstream::stream::DirectGetErrorKind;
+        use async_nats::jetstream::ErrorCode;
+        use async_nats::jetstream::stream::RawMessageErrorKind;
         let handle = self.stream_handle(stream).await?;
-        match handle.direct_get(sequence).await {
-            Ok(message) => Ok(Some(stored(message))),
-            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
-            Err(error) => Err(BrokerGone(error.to_string())),
+        // The leader is asked: a copy may not have the message yet.
+        let error = match handle.get_raw_message(sequence).await {
+            Ok(message) => return Ok(Some(stored(message))),
+            Err(error) => error,
+        };
+        match error.kind() {
+            RawMessageErrorKind::NoMessageFound => Ok(None),
+            RawMessageErrorKind::JetStream(reason)
+                if reason.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Ok(None)
+            }
+            _ => Err(BrokerGone(error.to_string())),
         }
     }
 

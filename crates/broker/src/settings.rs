@@ -29,7 +29,7 @@ pub(crate) const NATS_CA: Setting = Setting {
 pub const SETTINGS: &[Setting] = &[NATS_URL, NATS_CREDS, NATS_CA];
 
 /// How to reach the broker and who to be there.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BrokerSettings {
     /// One or more URLs, commas between.
     pub url: String,
@@ -50,5 +50,12 @@ impl BrokerSettings {
             ca: reader.path(&NATS_CA),
             name: name.to_owned(),
         }
+    }
+}
+
+impl std::fmt::Debug for BrokerSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the URL: some put a password into it.
+        f.debug_struct("BrokerSettings").field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -123,3 +123,28 @@ async fn a_message_that_no_receiver_survives_is_parked_even_when_none_was_left()
     })
     .await
 }
+
+#[tokio::test]
+async fn an_exhausted_message_that_retention_removed_leaves_a_tombstone() -> Result<()> {
+    let world = World::start().await?;
+    let operator = world.operator().await?;
+    // What the broker says of a message that is gone by the time a receiver is back.
+    let advisory = r#"{"type":"io.nats.jetstream.advisory.v1.max_deliver","stream":"MONITORING","consumer":"records","stream_seq":77,"deliveries":5}"#;
+    let jetstream = async_nats::jetstream::new(operator);
+    let ack = jetstream
+        .publish("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.MONITORING.records", advisory.into())
+        .await?;
+    ack.await?;
+    let _receiver = world.receiver(&[])?;
+    let letters = eventually("the tombstone", async || {
+        let letters = world.dead_letters().await?;
+        Ok((!letters.is_empty()).then_some(letters))
+    })
+    .await?;
+    assert_eq!(
+        (letters[0].reason.as_str(), letters[0].tombstone.as_str()),
+        ("deliveries_exhausted", "true")
+    );
+    assert!(letters[0].payload.is_empty());
+    Ok(())
+}

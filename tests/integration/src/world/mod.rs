@@ -222,6 +222,7 @@ impl World {
                 origin: header("Wegweiser-Subject"),
                 detail: header("Wegweiser-Detail"),
                 attempts: header("Wegweiser-Attempts"),
+                tombstone: header("Wegweiser-Tombstone"),
                 payload: message.payload.to_vec(),
             });
         }
@@ -237,6 +238,7 @@ pub(crate) struct DeadLetter {
     pub(crate) origin: String,
     pub(crate) detail: String,
     pub(crate) attempts: String,
+    pub(crate) tombstone: String,
     pub(crate) payload: Vec<u8>,
 }
 
