@@ -7,6 +7,7 @@ use super::{Finding, SourceFile, check, file, files};
 
 const BASE: &[&str] = &["protocol", "runtime"];
 const PRODUCT: &[&str] = &["broker", "identity", "protocol", "runtime", "storage"];
+const BESIDE: &[&str] = &["broker", "devstack", "identity", "protocol", "runtime", "storage"];
 
 /// Our crates and those of ours that each may name. Arrows point down; binaries never name each
 /// other; the agent never sees storage.
@@ -22,7 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("web", PRODUCT),
     // Beside them: starts servers, and our programs as processes.
     ("devstack", &[]),
-    ("integration", &["broker", "devstack", "identity", "protocol", "runtime", "storage"]),
+    ("integration", BESIDE),
+    ("bench", BESIDE),
 ];
 
 /// Libraries that one crate alone names, so that replacing one is a change of one crate.
@@ -37,8 +39,9 @@ const EDGES: &[(&str, &str)] = &[
     ("backoff", "runtime"),
 ];
 
-/// The stories look at servers as others do, so their dev-dependencies may name any library.
-const STORIES: &str = "integration";
+/// The stories look at servers as others do, and the benchmark measures what the libraries alone
+/// can do: these two may name any library.
+const OUTSIDERS: [&str; 2] = ["integration", "bench"];
 /// Tests of every crate may start the real servers.
 const TEST_SERVERS: &str = "devstack";
 
@@ -132,7 +135,7 @@ fn each_server_library_is_named_by_one_crate() -> Result<()> {
         for dependency in member.dependencies() {
             let name = dependency.name.as_str();
             let Some((_, only)) = EDGES.iter().find(|(edge, _)| *edge == name) else { continue };
-            let looks_on = dependency.for_tests && member.name == STORIES;
+            let looks_on = OUTSIDERS.contains(&member.name.as_str());
             if member.name != *only && !looks_on {
                 let problem = format!("only {only} names {name}; ask {only} for what is needed");
                 findings.push(member.finding(name, problem));
