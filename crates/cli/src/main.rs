@@ -8,6 +8,7 @@ mod arrived;
 mod clock;
 mod device;
 mod devices;
+mod dlq;
 mod doctor;
 mod environment;
 mod fleet;

@@ -8,6 +8,7 @@ use crate::accounts::AccountsCommand;
 use crate::arrived::ArrivedCommand;
 use crate::device::DeviceCommand;
 use crate::devices::DevicesCommand;
+use crate::dlq::DlqCommand;
 use crate::doctor::DoctorCommand;
 use crate::fleet::FleetCommand;
 use crate::metrics::MetricsCommand;
@@ -38,6 +39,8 @@ enum Verb {
     Device(DeviceCommand),
     /// List devices and whether they are online.
     Devices(DevicesCommand),
+    /// Look at dead letters, send them again, discard them.
+    Dlq(DlqCommand),
     /// Check every part of the installation, with remedies.
     Doctor(DoctorCommand),
     /// Simulate devices that report as the agent does.
@@ -66,6 +69,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Arrived(command) => crate::arrived::run(&command).await,
         Verb::Device(command) => crate::device::run(command),
         Verb::Devices(command) => crate::devices::run(command).await,
+        Verb::Dlq(command) => crate::dlq::run(command).await,
         Verb::Doctor(command) => crate::doctor::run(command).await,
         Verb::Fleet(command) => crate::fleet::run(command).await,
         Verb::Metrics(command) => crate::metrics::run(command).await,

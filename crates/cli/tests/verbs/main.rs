@@ -1,6 +1,7 @@
 //! What an operator sees: the real binary against real servers, a file a story.
 
 mod configuration;
+mod dlq;
 mod doctor;
 mod fleet;
 mod installation;

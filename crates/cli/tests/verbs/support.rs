@@ -101,9 +101,16 @@ impl Place {
 
     /// Runs the binary with nothing of this process's environment.
     pub(crate) fn wegweiser(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wegweiser"));
-        command.env_clear().envs(self.environment.iter().cloned());
-        command.current_dir(self.dir.path()).args(arguments).output().unwrap()
+        self.program("wegweiser").args(arguments).output().unwrap()
+    }
+
+    /// One of our programs, told where the servers are and nothing else.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let path = Path::new(env!("CARGO_BIN_EXE_wegweiser")).with_file_name(name);
+        assert!(path.exists(), "{} is missing; run `make test`", path.display());
+        let mut command = Command::new(path);
+        command.env_clear().envs(self.environment.iter().cloned()).current_dir(self.dir.path());
+        command
     }
 }
 
