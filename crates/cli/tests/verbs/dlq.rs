@@ -190,7 +190,7 @@ async fn a_replay_that_is_killed_goes_on_where_it_was() {
 #[tokio::test]
 async fn filters_are_exact_and_an_export_is_whole() {
     let world = World::start(false).await;
-    let binary = "not JSON \u{0} at all";
+    let binary = "not JSON \u{1b}[2J at all";
     world.park(1, Some("a"), REPORT).await;
     let between = UnixMillis::now();
     world.park_of(OTHER_TENANT, 2, None, binary, false).await;
@@ -211,8 +211,9 @@ async fn filters_are_exact_and_an_export_is_whole() {
     assert_eq!(world.listed(&["--since", "1h", "--until", &since]), [1]);
     let (code, said) = world.dlq(&["list", "--reason", "typo"]);
     assert!(code == 1 && said.contains("row_rejected"), "{said}");
-    let (_, table) = world.dlq(&["list"]);
-    assert!(!table.contains('\u{1b}'), "a sender moves the operator's cursor");
+    let (_, shown) = world.dlq(&["show", "2"]);
+    assert!(shown.contains("not JSON"), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "a sender moves the operator's cursor");
 
     let (_, stats) = world.dlq(&["stats", "--output", "json"]);
     let stats: Value = serde_json::from_str(&stats).unwrap();

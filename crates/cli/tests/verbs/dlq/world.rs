@@ -74,7 +74,7 @@ impl World {
             sequence,
             subject: &subject,
             message_id: id,
-            reject: &Reject::DeliveriesExhausted("5 deliveries\u{1b}[2J ended".into()),
+            reject: &Reject::DeliveriesExhausted("5 deliveries ended without a verdict".into()),
             attempts: 5,
             first_seen: original.map_or(long_ago, |original| original.published),
             tombstone,
