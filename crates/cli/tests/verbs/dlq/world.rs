@@ -98,7 +98,7 @@ impl World {
 
     pub(super) fn json(&self, arguments: &[&str]) -> Vec<Value> {
         let said = self.place.wegweiser(&[&["dlq"], arguments, &["--output", "json"]].concat());
-        serde_json::from_slice(&said.stdout).unwrap_or_else(|_| panic!("{}", stderr(&said)))
+        serde_json::from_slice(&said.stdout).map_err(|_| stderr(&said)).unwrap()
     }
 
     /// Sequences that `list` shows.
