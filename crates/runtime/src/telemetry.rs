@@ -3,10 +3,13 @@
 //! Promises: without `OTEL_EXPORTER_OTLP_ENDPOINT` nothing is built and nothing is sent.
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::runtime::Tokio;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -35,6 +38,9 @@ pub const OTLP_ENDPOINT: Setting = Setting {
     unit: "a URL such as http://localhost:4318",
     help: "Collector that takes traces, and the metrics of receiver and web, over OTLP/HTTP; absent: nothing is sent. The other standard OTEL_* variables hold too.",
 };
+/// How long the last spans may take to leave when the process ends.
+const LAST_SPANS_WITHIN: Duration = Duration::from_secs(2);
+
 /// Every setting of this module.
 pub const SETTINGS: &[Setting] = &[LOG, LOG_FORMAT, OTLP_ENDPOINT];
 
@@ -74,9 +80,13 @@ pub struct Telemetry {
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        if let Some(provider) = self.traces.take() {
-            // The process ends; there is nobody left to tell.
-            let _ = provider.shutdown();
+        let Some(provider) = self.traces.take() else { return };
+        // The last spans leave through the async runtime, so the wait for them is elsewhere and
+        // bounded. The process ends; there is nobody left to tell how it went.
+        let (done, finished) = std::sync::mpsc::sync_channel(1);
+        let pushing = move || done.send(provider.shutdown());
+        if std::thread::Builder::new().spawn(pushing).is_ok() {
+            let _ = finished.recv_timeout(LAST_SPANS_WITHIN);
         }
     }
 }
@@ -102,7 +112,9 @@ pub fn start(service: &'static str, settings: &TelemetrySettings) -> anyhow::Res
 fn tracer(service: &'static str) -> anyhow::Result<SdkTracerProvider> {
     let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
     let resource = Resource::builder().with_service_name(service).build();
+    // The exporter's client is an async one; the default processor would run it on a bare thread.
+    let spans = BatchSpanProcessor::builder(exporter, Tokio).build();
     let provider =
-        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+        SdkTracerProvider::builder().with_span_processor(spans).with_resource(resource).build();
     Ok(provider)
 }

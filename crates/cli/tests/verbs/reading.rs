@@ -88,7 +88,7 @@ async fn devices_are_listed_by_tenant_and_by_state() {
     for written in records.write_heartbeats(&writes, &RULE).await.unwrap() {
         let _ = written.unwrap();
     }
-    assert_eq!(records.mark_silent_devices(now).await.unwrap().len(), 1);
+    assert_eq!(records.mark_silent_devices(now, UnixMillis::new(0)).await.unwrap().len(), 1);
 
     let all = stdout(&place.wegweiser(&["devices"]));
     assert!(all.starts_with("TENANT ") && all.lines().count() == 3, "{all}");
