@@ -4,7 +4,7 @@
 //! monitoring reports in Postgres. Promises: a [`Committed`] is made here alone, and only after
 //! the server has confirmed; writing the same message again has no second effect; one bad row
 //! never fails its batch; what is wrong with a server is [`Unavailable`], what is wrong with a
-//! message is a [`Reject`], and neither is taken for the other.
+//! message is a [`protocol::Reject`], and neither is taken for the other.
 
 mod applied;
 mod audit;

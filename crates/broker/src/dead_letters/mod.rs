@@ -1,7 +1,7 @@
 //! Dead letters as an operator handles them: look, send again, remove.
 //!
 //! Promises: only what is asked for leaves the server (filters are subjects); a page is whole or an
-//! error; a letter that is sent again is in its stream when [`Broker::send_again`] says so. Refuses:
+//! error; a letter that is sent again is in its stream when [`crate::Broker::send_again`] says so. Refuses:
 //! to remove a letter by itself, and to send a tombstone.
 
 mod counts;
