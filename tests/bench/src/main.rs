@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(settings: &BenchSettings) -> anyhow::Result<()> {
-    let world = world::World::start().await?;
+    let world = world::World::start(settings.receiver.clone()).await?;
     let mut samples = Vec::new();
     for run in 1..=settings.runs {
         output::note(&format!("run {run} of {}, load {}", settings.runs, cost::load()?));

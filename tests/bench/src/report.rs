@@ -90,6 +90,9 @@ impl<'a> Report<'a> {
 
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let json = serde_json::to_string_pretty(self)?;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        }
         fs::write(path, json).with_context(|| format!("writing {}", path.display()))?;
         output::line(&format!("\nfigures: {}", path.display()));
         Ok(())

@@ -30,6 +30,13 @@ const JSON: Setting = Setting {
     help: "Where the figures are written.",
 };
 
+const RECEIVER: Setting = Setting {
+    name: "BENCH_RECEIVER",
+    default: None,
+    unit: "a path",
+    help: "The receiver to measure, such as another build of it or a profiler's wrapper around it; absent: the one that was built with the benchmark.",
+};
+
 /// A backlog holds fewer records than points: a row costs more than a point.
 const POINTS_A_RECORD: usize = 4;
 
@@ -41,6 +48,8 @@ pub(crate) struct BenchSettings {
     pub(crate) devices: usize,
     #[serde(skip)]
     pub(crate) json: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) receiver: Option<PathBuf>,
 }
 
 impl BenchSettings {
@@ -50,6 +59,7 @@ impl BenchSettings {
             messages: reader.number(&MESSAGES, 1_000..=10_000_000),
             devices: reader.number(&DEVICES, 1..=100_000),
             json: PathBuf::from(reader.text(&JSON)),
+            receiver: reader.path(&RECEIVER),
         }
     }
 

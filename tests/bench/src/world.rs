@@ -42,11 +42,18 @@ pub(crate) struct World {
     postgres: Postgres,
     keys: KeyDir,
     dir: TempDir,
+    receiver: PathBuf,
 }
 
 impl World {
-    /// Starts the servers, makes tenants and streams, and migrates the database.
-    pub(crate) async fn start() -> Result<Self> {
+    /// Starts the servers, makes tenants and streams, and migrates the database. `receiver`: the
+    /// program to measure, in place of the one beside this one.
+    pub(crate) async fn start(receiver: Option<PathBuf>) -> Result<Self> {
+        let receiver = match receiver {
+            Some(receiver) => receiver,
+            None => std::env::current_exe()?.with_file_name(PROGRAM),
+        };
+        anyhow::ensure!(receiver.exists(), "{} is missing; run `make bench`", receiver.display());
         let dir = tempfile::tempdir().context("making a directory for the servers")?;
         let mut tenants = Vec::new();
         tenants.resize_with(TENANTS, || TenantId::new(Uuid::now_v7()));
@@ -66,7 +73,7 @@ impl World {
             ("redis", redis.pid()),
             ("postgres", postgres.pid()),
         ]);
-        Ok(Self { tenants, operator, plain, meter, nats, redis, postgres, keys, dir })
+        Ok(Self { tenants, operator, plain, meter, nats, redis, postgres, keys, dir, receiver })
     }
 
     /// A new device of a tenant with a connection of its own, signed in as its agent is.
@@ -77,14 +84,12 @@ impl World {
         Ok((device, connect(self.nats.url(), creds).await?))
     }
 
-    /// The receiver's release build, set up by the environment alone and with its own defaults.
+    /// The receiver, set up by the environment alone and with its own defaults.
     pub(crate) fn receiver(&self) -> Result<Child> {
         let creds = self.dir.path().join(format!("receiver-{}.creds", Uuid::now_v7()));
         issue_user(&self.keys, AccountName::Backend, "receiver", "receiver", None)?.save(&creds)?;
-        let program = std::env::current_exe()?.with_file_name(PROGRAM);
-        anyhow::ensure!(program.exists(), "{} is missing; run `make bench`", program.display());
         let log = File::create(self.receiver_log())?;
-        Command::new(program)
+        Command::new(&self.receiver)
             .env_clear()
             .env("NATS_URL", self.nats.url())
             .env("NATS_CREDS", creds)
@@ -97,7 +102,7 @@ impl World {
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("starting {PROGRAM}"))
+            .with_context(|| format!("starting {}", self.receiver.display()))
     }
 
     pub(crate) fn receiver_log(&self) -> PathBuf {

@@ -26,7 +26,7 @@ select tenant_uuid, device_uuid, message_key, 'response', 'response', command_id
        payload, to_timestamp(sent_ms / 1000.0), to_timestamp(sent_ms / 1000.0)
 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::bigint[])
   as t(tenant_uuid, device_uuid, message_key, command_id, payload, sent_ms)
-on conflict (tenant_uuid, device_uuid, message_key) do nothing";
+on conflict do nothing";
 
 #[derive(Default)]
 struct Columns {
