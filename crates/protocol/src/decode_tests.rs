@@ -100,7 +100,8 @@ fn a_first_generation_heartbeat_keeps_all_it_says() {
     assert_eq!(heartbeat.agent_version.as_deref(), Some("3.1"));
     assert_eq!(heartbeat.session.as_deref(), Some("s-9"));
     assert_eq!(heartbeat.interval_ms, None);
-    assert_eq!(heartbeat.details["system_info"]["hostname"], "web-1");
+    let details: serde_json::Value = serde_json::from_str(&heartbeat.details).unwrap();
+    assert_eq!(details["system_info"]["hostname"], "web-1");
 }
 
 #[test]

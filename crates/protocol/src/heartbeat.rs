@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::wire::{self, Normalised};
+use crate::wire::{self, Normalised, json_text};
 use crate::{DeviceId, DeviceSubject, Reject, SessionId, TenantId, UnixMillis};
 
 /// A heartbeat as a receiver understands it.
@@ -21,8 +21,8 @@ pub struct Heartbeat {
     pub agent_version: Option<Box<str>>,
     /// How often this agent means to send one, in milliseconds; absent in the first generation.
     pub interval_ms: Option<u32>,
-    /// Everything else that it said: `status`, `system_info`, `capabilities`, …
-    pub details: Value,
+    /// Everything else that it said, as JSON text: `status`, `system_info`, `capabilities`, …
+    pub details: Box<str>,
 }
 
 impl Heartbeat {
@@ -44,7 +44,7 @@ impl Heartbeat {
             session,
             agent_version,
             interval_ms,
-            details: Value::Object(body),
+            details: json_text(body),
         })
     }
 }

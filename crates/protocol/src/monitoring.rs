@@ -1,8 +1,6 @@
 //! Monitoring reports: full snapshots of a device (hardware, disks, networks, top processes).
 
-use serde_json::Value;
-
-use crate::wire::{self, Normalised};
+use crate::wire::{self, Normalised, json_text};
 use crate::{DeviceId, DeviceSubject, Reject, TenantId, UnixMillis};
 
 /// A snapshot; its inner shape is the agent's.
@@ -16,8 +14,8 @@ pub struct MonitoringReport {
     pub at: UnixMillis,
     /// `monitoring_type` of the report, `monitoring` where it has none.
     pub report_type: Box<str>,
-    /// The report as sent, without an envelope.
-    pub report: Value,
+    /// The report as JSON text, without an envelope. Text, since a tree takes many times its size.
+    pub report: Box<str>,
 }
 
 impl MonitoringReport {
@@ -28,7 +26,7 @@ impl MonitoringReport {
             device: subject.device(),
             at: wire.at,
             report_type: report_type.unwrap_or_else(|| "monitoring".into()),
-            report: Value::Object(wire.body),
+            report: json_text(wire.body),
         })
     }
 }

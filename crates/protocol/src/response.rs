@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::wire::{self, Normalised};
+use crate::wire::{self, Normalised, json_text};
 use crate::{DeviceId, DeviceSubject, Reject, TenantId, UnixMillis};
 
 /// How a command went, as its device says.
@@ -38,8 +38,8 @@ pub struct CommandResponse {
     pub command_id: Box<str>,
     /// How it went.
     pub status: ResponseStatus,
-    /// The response as sent, without an envelope.
-    pub response: Value,
+    /// The response as JSON text, without an envelope.
+    pub response: Box<str>,
 }
 
 impl CommandResponse {
@@ -55,7 +55,7 @@ impl CommandResponse {
             at,
             command_id,
             status,
-            response: Value::Object(body),
+            response: json_text(body),
         })
     }
 }

@@ -14,6 +14,11 @@ use crate::{DeviceSubject, MessageId, Reject, UnixMillis};
 
 pub(crate) type Object = serde_json::Map<String, Value>;
 
+/// An object as text again.
+pub(crate) fn json_text(object: Object) -> Box<str> {
+    Value::Object(object).to_string().into_boxed_str()
+}
+
 /// A JSON object whose envelope, if it had one, is off.
 pub(crate) struct Normalised {
     pub(crate) body: Object,

@@ -6,7 +6,6 @@ use deadpool_postgres::Object;
 use protocol::{DeviceId, Heartbeat, TenantId, UnixMillis};
 use serde::Serialize;
 use tokio_postgres::Error;
-use tokio_postgres::types::Json;
 
 use crate::outcome::{Committed, Unavailable, Written};
 use crate::presence::OfflineRule;
@@ -47,9 +46,10 @@ pub struct DeviceRow {
 const UPSERT: &str = "
 with beat as (
     select tenant_uuid, device_uuid, to_timestamp(received_ms / 1000.0) as received,
-           clock_offset_ms, offline_after_ms, session_id, agent_version, connection_info
+           clock_offset_ms, offline_after_ms, session_id, agent_version,
+           connection_info::jsonb as connection_info
     from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[],
-                $6::text[], $7::text[], $8::jsonb[])
+                $6::text[], $7::text[], $8::text[])
       as t(tenant_uuid, device_uuid, received_ms, clock_offset_ms, offline_after_ms,
            session_id, agent_version, connection_info)
 ), before as (
@@ -196,7 +196,7 @@ async fn upsert(connection: &Object, beats: &[Beat<'_>]) -> Result<(), Error> {
     let offline_after: Vec<i64> = beats.iter().map(|beat| beat.offline_after_ms).collect();
     let sessions: Vec<_> = heartbeats().map(|h| h.session.as_deref()).collect();
     let versions: Vec<_> = heartbeats().map(|h| h.agent_version.as_deref()).collect();
-    let details: Vec<_> = heartbeats().map(|h| Json(&h.details)).collect();
+    let details: Vec<_> = heartbeats().map(|h| &*h.details).collect();
     connection
         .execute(
             &statement,

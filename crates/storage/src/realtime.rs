@@ -2,9 +2,7 @@
 
 use deadpool_postgres::Object;
 use protocol::{CommandResponse, DeviceId, MessageKey, MonitoringReport, TenantId, UnixMillis};
-use serde_json::Value;
 use tokio_postgres::Error;
-use tokio_postgres::types::Json;
 
 use crate::outcome::{Unavailable, Written};
 use crate::records::Records;
@@ -33,10 +31,10 @@ const INSERT: &str = "
 insert into device_realtime_data
       (tenant_uuid, device_uuid, message_key, kind, data_type, command_id, status, payload,
        sent_at, received_at)
-select tenant_uuid, device_uuid, message_key, kind, data_type, command_id, status, payload,
-       to_timestamp(sent_ms / 1000.0), to_timestamp(received_ms / 1000.0)
+select tenant_uuid, device_uuid, message_key, kind, data_type, command_id, status,
+       payload::jsonb, to_timestamp(sent_ms / 1000.0), to_timestamp(received_ms / 1000.0)
 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-            $8::jsonb[], $9::bigint[], $10::bigint[])
+            $8::text[], $9::bigint[], $10::bigint[])
   as t(tenant_uuid, device_uuid, message_key, kind, data_type, command_id, status, payload,
        sent_ms, received_ms)
 on conflict (tenant_uuid, device_uuid, kind, message_key) do nothing";
@@ -77,7 +75,7 @@ impl RealtimeBody<'_> {
         }
     }
 
-    const fn payload(&self) -> &Value {
+    fn payload(&self) -> &str {
         match self {
             Self::Monitoring(report) => &report.report,
             Self::Response(response) => &response.response,
@@ -109,7 +107,7 @@ async fn insert(connection: &Object, writes: &[RealtimeWrite<'_>]) -> Result<(),
     let types: Vec<_> = bodies().map(RealtimeBody::data_type).collect();
     let commands: Vec<_> = bodies().map(RealtimeBody::command_id).collect();
     let statuses: Vec<_> = bodies().map(RealtimeBody::status).collect();
-    let payloads: Vec<_> = bodies().map(|body| Json(body.payload())).collect();
+    let payloads: Vec<_> = bodies().map(RealtimeBody::payload).collect();
     let sent: Vec<i64> = bodies().map(|body| body.sender().2.get()).collect();
     let received: Vec<i64> = writes.iter().map(|write| write.received.get()).collect();
     connection

@@ -63,7 +63,7 @@ async fn a_heartbeat_tells_who_what_and_how_many() {
     assert_eq!(heartbeat.interval_ms, Some(1_000));
     let session = heartbeat.session.as_deref().unwrap();
     assert_eq!(seen[1].0.message_id().unwrap().as_str(), format!("{session}:heartbeat:2"));
-    let details = &heartbeat.details;
+    let details: serde_json::Value = serde_json::from_str(&heartbeat.details).unwrap();
     assert_eq!(details["status"]["sent"]["heartbeat"], 2);
     assert_eq!(details["status"]["reconnects"], 0);
     assert!(details["status"]["sent"]["metric"].as_u64().unwrap() > 0);
@@ -85,7 +85,8 @@ async fn the_report_at_the_start_is_flat_and_complete() {
     let seen = reports.until("a report", |seen| !seen.is_empty()).await;
     let Event::Monitoring(monitoring) = &seen[0].1 else { panic!("{:?}", seen[0].1) };
     assert_eq!(&*monitoring.report_type, "monitoring");
-    let report = monitoring.report.as_object().unwrap();
+    let report: serde_json::Value = serde_json::from_str(&monitoring.report).unwrap();
+    let report = report.as_object().unwrap();
     assert!(!report.contains_key("errors"), "{:?}", report["errors"]);
     for text in ["hostname", "platform", "os_version", "kernel", "cpu_architecture"] {
         assert!(report[text].as_str().is_some_and(|text| !text.is_empty()), "{text}");

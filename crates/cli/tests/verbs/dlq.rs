@@ -106,7 +106,7 @@ async fn a_message_without_an_id_that_had_its_effect_has_no_second_one() {
         device: DEVICE.parse().unwrap(),
         at: received,
         report_type: "disk".into(),
-        report: json!({}),
+        report: "{}".into(),
     };
     let key = MessageKey::Place { stream: "MONITORING".into(), sequence: 904 };
     let write = RealtimeWrite { body: RealtimeBody::Monitoring(&report), key, received };
