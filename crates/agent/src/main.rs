@@ -9,39 +9,33 @@ mod device;
 mod heartbeat;
 mod monitoring;
 mod points;
+mod print;
 mod settings;
-mod usage;
+mod verb;
 
 use std::process::ExitCode;
 
-use runtime::settings::Reader;
-use runtime::telemetry::TelemetrySettings;
-use runtime::{EXIT_USAGE, telemetry};
-
-use crate::settings::AgentSettings;
+use runtime::EXIT_USAGE;
+use runtime::settings::Mistakes;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] | ["run"] => {}
-        ["--help" | "-h" | "help"] => return usage::print(&usage::help()),
-        ["--version" | "-V"] => return usage::print(&usage::version()),
-        ["--settings"] => return usage::print(&usage::settings()),
-        _ => return usage::mistake(&words),
-    }
-    let mut reader = Reader::from_environment();
-    let settings = AgentSettings::read(&mut reader);
-    let telemetry_settings = TelemetrySettings::read(&mut reader);
-    if let Err(mistakes) = reader.finish() {
-        usage::complain(&mistakes);
-        return ExitCode::from(EXIT_USAGE);
-    }
-    // Without settings there was a mistake.
-    let Some(settings) = settings else { return ExitCode::from(EXIT_USAGE) };
-    match device::run(&settings, || telemetry::start("wegweiser-agent", &telemetry_settings)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = match verb::arguments() {
+        Ok(arguments) => arguments,
         Err(error) => {
-            usage::complain(&format!("wegweiser-agent: {error:#}"));
+            let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
+            // A closed pipe is all that can go wrong here.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match verb::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Mistakes>() => {
+            print::complain(&error);
+            ExitCode::from(EXIT_USAGE)
+        }
+        Err(error) => {
+            print::complain(&format!("wegweiser-agent: {error:#}"));
             ExitCode::FAILURE
         }
     }

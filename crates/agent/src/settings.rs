@@ -7,8 +7,8 @@ use std::time::Duration;
 use broker::BrokerSettings;
 use identity::Credentials;
 use protocol::{DeviceId, TenantId};
-use runtime::settings::{Reader, Setting};
-use runtime::telemetry;
+use runtime::settings::{Mistakes, Reader, Setting};
+use runtime::telemetry::{self, TelemetrySettings};
 
 /// Tag in the credentials that names the tenant.
 const TENANT_TAG: &str = "tenant:";
@@ -53,7 +53,32 @@ pub(crate) fn every() -> Vec<Setting> {
     [SETTINGS, broker::SETTINGS, telemetry::SETTINGS].concat()
 }
 
-/// Everything that an agent is told.
+/// Everything that an agent is told, and how to log.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) agent: AgentSettings,
+    pub(crate) telemetry: TelemetrySettings,
+}
+
+impl Told {
+    /// Reads every setting.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub(crate) fn read() -> Result<Self, Mistakes> {
+        let mut reader = Reader::from_environment();
+        let agent = AgentSettings::read(&mut reader);
+        let telemetry = TelemetrySettings::read(&mut reader);
+        let noted = reader.finish();
+        match agent {
+            Some(agent) => noted.map(|()| Self { agent, telemetry }),
+            // Something is missing: then that was noted.
+            None => Err(noted.err().unwrap_or_default()),
+        }
+    }
+}
+
+/// What the agent does with whom and how often.
 #[derive(Debug)]
 pub(crate) struct AgentSettings {
     pub(crate) broker: BrokerSettings,

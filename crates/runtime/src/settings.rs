@@ -56,7 +56,7 @@ pub struct Mistake {
 }
 
 /// Every mistake in the environment.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Default, thiserror::Error, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
 
 impl fmt::Display for Mistakes {

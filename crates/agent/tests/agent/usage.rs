@@ -68,3 +68,19 @@ fn help_lists_every_setting_and_an_unknown_word_is_a_mistake() {
     assert_eq!(output.status.code(), Some(64));
     assert!(String::from_utf8(output.stderr).unwrap().contains("--verison"));
 }
+
+#[test]
+fn a_check_tells_the_device_or_every_mistake_and_runs_nothing() {
+    let creds = Creds::issue();
+    let check = |tenant: &str| {
+        let mut command = program();
+        command.args(["config", "check"]).env("NATS_CREDS", &creds.path);
+        command.env("WEGWEISER_TENANT", tenant).output().unwrap()
+    };
+    let fine = check(TENANT);
+    assert!(fine.status.success());
+    assert!(String::from_utf8(fine.stdout).unwrap().contains(crate::stage::DEVICE));
+    let wrong = check("acme");
+    assert_eq!(wrong.status.code(), Some(64));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("WEGWEISER_TENANT"));
+}

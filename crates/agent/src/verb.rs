@@ -1,0 +1,70 @@
+//! The verbs, one file each. Without one the agent runs.
+
+mod config;
+mod run;
+
+use std::fmt::Write as _;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use runtime::settings::markdown_table;
+
+use crate::{print, settings};
+
+/// Reports this device to Wegweiser.
+#[derive(Debug, Parser)]
+#[command(name = "wegweiser-agent", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    /// Print every setting with default and unit, as a markdown table.
+    #[arg(long)]
+    settings: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Report until SIGTERM; what is done where no verb is given.
+    Run,
+    /// Look at the configuration without running.
+    Config(config::ConfigCommand),
+}
+
+/// What was asked for.
+///
+/// # Errors
+/// Nothing that can be done; or help or version, which are printed the same way.
+pub(crate) fn arguments() -> Result<Arguments, clap::Error> {
+    let command = Arguments::command().after_help(settings_help());
+    Arguments::from_arg_matches(&command.try_get_matches()?)
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// Whatever the verb cannot do.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    if arguments.settings {
+        return Ok(print::answer(&markdown_table(&settings::every()))?);
+    }
+    match arguments.verb.unwrap_or(Verb::Run) {
+        Verb::Run => run::run(),
+        Verb::Config(command) => config::run(&command),
+    }
+}
+
+/// Every setting, below the options.
+fn settings_help() -> String {
+    let mut help = String::from("Settings, from the environment:\n");
+    let mut seen = Vec::new();
+    for setting in settings::every() {
+        if seen.contains(&setting.name) {
+            continue;
+        }
+        seen.push(setting.name);
+        let default = setting.default.map_or(String::new(), |value| format!(" [default: {value}]"));
+        let (name, help_text, unit) = (setting.name, setting.help, setting.unit);
+        // Writing to a string does not fail.
+        let _ = writeln!(help, "\n  {name}{default}\n      {help_text} ({unit})");
+    }
+    help
+}

@@ -1,0 +1,31 @@
+//! `wegweiser-agent config`: looks at the configuration without running.
+
+use clap::{Args, Subcommand};
+
+use crate::print;
+use crate::settings::Told;
+
+/// Looks at the configuration.
+#[derive(Debug, Args)]
+pub(super) struct ConfigCommand {
+    #[command(subcommand)]
+    verb: ConfigVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigVerb {
+    /// Say whether the agent could run with it; if not, name every mistake and exit with 64.
+    Check,
+}
+
+/// # Errors
+/// Every mistake in the settings.
+pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<()> {
+    match command.verb {
+        ConfigVerb::Check => {
+            let Told { agent, .. } = Told::read()?;
+            let (device, tenant) = (agent.device, agent.tenant);
+            Ok(print::answer(&format!("can be used: device {device} of tenant {tenant}"))?)
+        }
+    }
+}
