@@ -82,10 +82,12 @@ fn files() -> Result<Vec<SourceFile>> {
         for entry in std::fs::read_dir(&folder)?.flatten() {
             let path = entry.path();
             let name = entry.file_name();
+            // In a second work tree `.git` is a file.
+            if NOT_OURS.iter().any(|not_ours| name == *not_ours) {
+                continue;
+            }
             if path.is_dir() {
-                if !NOT_OURS.iter().any(|not_ours| name == *not_ours) {
-                    folders.push(path);
-                }
+                folders.push(path);
                 continue;
             }
             // What is no text has no rules; what vanishes meanwhile is somebody's scratch.
