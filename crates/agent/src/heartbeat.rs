@@ -64,6 +64,7 @@ impl Heartbeats {
                 uptime: self.started.elapsed().as_secs(),
                 reconnects: self.connections.borrow().saturating_sub(1),
                 sent,
+                ..HeartbeatStatus::default()
             },
             system_info: &self.last_summary,
         };

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::{DeviceId, Kind, SentCounts, SessionId, TenantId, UnixMillis};
+use protocol::{DeviceId, Kind, KindCounts, SessionId, TenantId, UnixMillis};
 use tokio::sync::Notify;
 
 use queue::{Class, Message, Queue};
@@ -197,9 +197,9 @@ impl Outbox {
 
     /// The highest number given out per kind: what the books balance against.
     #[must_use]
-    pub fn sent(&self) -> SentCounts {
+    pub fn sent(&self) -> KindCounts {
         let figures = self.figures();
-        SentCounts {
+        KindCounts {
             metric: figures.metric.handed,
             heartbeat: figures.heartbeat.handed,
             monitoring: figures.monitoring.handed,

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::wire::{self, Normalised, json_text};
-use crate::{DeviceId, DeviceSubject, Reject, SessionId, TenantId, UnixMillis};
+use crate::{DeviceId, DeviceSubject, HeartbeatStatus, Reject, SessionId, TenantId, UnixMillis};
 
 /// A heartbeat as a receiver understands it.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,30 +78,4 @@ pub struct HeartbeatBody<'a> {
     pub status: HeartbeatStatus,
     /// Platform, hostname, uptime, …
     pub system_info: &'a Map<String, Value>,
-}
-
-/// What an agent says of itself.
-#[derive(Debug, Serialize)]
-pub struct HeartbeatStatus {
-    /// Always true in a heartbeat that arrives.
-    pub connected: bool,
-    /// Seconds since the agent started.
-    pub uptime: u64,
-    /// Connections it lost and made again since it started.
-    pub reconnects: u64,
-    /// Messages of each kind that it numbered so far in this session.
-    pub sent: SentCounts,
-}
-
-/// The highest number given out per kind in this session: what the books balance against.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct SentCounts {
-    /// Metric points.
-    pub metric: u64,
-    /// Heartbeats, this one included.
-    pub heartbeat: u64,
-    /// Monitoring reports.
-    pub monitoring: u64,
-    /// Responses.
-    pub response: u64,
 }

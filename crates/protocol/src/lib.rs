@@ -16,6 +16,7 @@ mod metric;
 mod monitoring;
 mod reject;
 mod response;
+mod self_report;
 mod subject;
 mod time;
 mod wire;
@@ -23,12 +24,15 @@ mod wire;
 pub use command::Command;
 pub use dead_letter::{DeadLetter, headers};
 pub use decode::{Event, decode};
-pub use heartbeat::{Heartbeat, HeartbeatBody, HeartbeatStatus, SentCounts};
+pub use heartbeat::{Heartbeat, HeartbeatBody};
 pub use ids::{CommandId, DeviceId, IdError, SessionId, TenantId};
 pub use message_id::{MessageId, MessageIdError, MessageKey};
 pub use metric::{AGENT_METRICS, MetricBody, MetricPoint, MetricType, MetricTypeError};
 pub use monitoring::MonitoringReport;
 pub use reject::Reject;
 pub use response::{CommandResponse, ResponseStatus};
+pub use self_report::{
+    CollectorReport, DropReasons, DroppedCounts, EarlierSession, HeartbeatStatus, KindCounts,
+};
 pub use subject::{DeviceSubject, Kind, SubjectError};
 pub use time::UnixMillis;

@@ -9,6 +9,9 @@ pub const MONITORING_PAYLOAD_MAX_BYTES: usize = 512 * 1024;
 /// A response carries a command's output.
 pub const RESPONSE_PAYLOAD_MAX_BYTES: usize = 768 * 1024;
 
+/// Most earlier sessions that one heartbeat tells of.
+pub const EARLIER_SESSIONS_MAX: usize = 16;
+
 /// Longest metric type, in bytes (`[a-z0-9_]` only).
 pub const METRIC_TYPE_MAX_BYTES: usize = 64;
 /// Longest message id of a sender, in bytes.

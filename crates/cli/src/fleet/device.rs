@@ -217,6 +217,7 @@ impl Device {
                 uptime: started.elapsed().as_secs(),
                 reconnects: reconnects.saturating_sub(1),
                 sent,
+                ..HeartbeatStatus::default()
             },
             system_info: &self.system_info(at),
         };
