@@ -15,7 +15,7 @@ section() {
 cat <<'EOF'
 # Configuration
 
-Every program is configured by environment variables alone; an empty variable counts as absent. A program that finds mistakes names all of them, with setting, value and remedy, and exits with code 64. Secrets come in files, never on the command line.
+Every program is configured by environment variables; an empty variable counts as absent. `wegweiser-agent` reads a file besides, which `wegweiser-agent config print-default` documents: a variable stands above it ([agent.md](agent.md)). A program that finds mistakes names all of them, with setting, value and remedy, and exits with code 64. Secrets come in files, never on the command line.
 
 This page is written by `make docs-config` from what `<program> --settings` prints; a test checks that they agree.
 EOF

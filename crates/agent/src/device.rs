@@ -9,28 +9,28 @@ use std::time::Duration;
 use anyhow::Context as _;
 use broker::{Bounds, Broker, Outbox, Sender};
 use protocol::SessionId;
+use runtime::settings::Mistakes;
 use runtime::shutdown::{self, CancellationToken};
 use runtime::telemetry::Telemetry;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use crate::collect::{self, Patient};
-use crate::heartbeat::Heartbeats;
-use crate::monitoring::Reports;
-use crate::points::Points;
+use crate::config::Told;
+use crate::crew::Crew;
+use crate::reload::{self, Requests};
 use crate::settings::AgentSettings;
 
 /// Longest time from SIGTERM to exit that undelivered messages are given.
 const FLUSH_WITHIN: Duration = Duration::from_secs(4);
-/// Collectors that may be busy at one time; there are fewer.
-const COLLECTING_THREADS: usize = 16;
+/// Collectors that may be busy at one time: every one that there can be.
+const COLLECTING_THREADS: usize = 48;
 
-/// Reports this device until a signal ends it.
+/// Reports this device until a signal ends it. `read_again` gives the configuration as it stands.
 ///
 /// # Errors
 /// The connection cannot be had whatever is waited for, or the operating system refused something.
 pub(crate) fn run(
-    settings: &AgentSettings,
+    told: &Told,
+    read_again: impl Fn() -> Result<Told, Mistakes>,
     start_telemetry: impl FnOnce() -> anyhow::Result<Telemetry>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -40,15 +40,19 @@ pub(crate) fn run(
         .context("starting")?;
     let ended = runtime.block_on(async {
         let _telemetry = start_telemetry()?;
-        report(settings).await
+        report(told, &read_again).await
     });
     // A collector that hangs in the kernel must not keep the process.
     runtime.shutdown_background();
     ended
 }
 
-async fn report(settings: &AgentSettings) -> anyhow::Result<()> {
+async fn report(
+    told: &Told,
+    read_again: &impl Fn() -> Result<Told, Mistakes>,
+) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
+    let settings = &told.agent;
     let sender =
         Sender { tenant: settings.tenant, device: settings.device, session: SessionId::start() };
     tracing::info!(
@@ -57,12 +61,22 @@ async fn report(settings: &AgentSettings) -> anyhow::Result<()> {
     );
     let outbox = Outbox::new(sender, Bounds::AGENT);
     let (connections, connections_seen) = watch::channel(0);
-    let collecting = start_collecting(settings, sender, &outbox, &connections_seen);
+    let requests = Requests::listen()?;
+    let crew = Crew::start(&settings.plan, sender, &outbox, &connections_seen);
     let stop_delivery = CancellationToken::new();
     let mut delivering = pin!(deliver(settings, &outbox, &connections, &stop_delivery));
+    let collecting = async {
+        let ended = collect_until(&stop, crew, requests, |crew| {
+            reload::follow(crew, told, read_again());
+        });
+        let ended = ended.await;
+        // Only now, so that nothing is handed over in vain.
+        stop_delivery.cancel();
+        ended
+    };
     let (left, ended) = tokio::select! {
         left = &mut delivering => (left?, Ok(())),
-        ended = collect_until(&stop, collecting, &stop_delivery) => (delivering.await?, ended),
+        ended = collecting => (delivering.await?, ended),
     };
     if left > 0 {
         tracing::warn!(left, "stopped with messages that the broker did not take");
@@ -71,42 +85,23 @@ async fn report(settings: &AgentSettings) -> anyhow::Result<()> {
     ended
 }
 
-/// Ends collecting at `stop`, and only then delivery, so that nothing is handed over in vain.
+/// Collects until `stop`, and follows a changed configuration meanwhile.
 async fn collect_until(
     stop: &CancellationToken,
-    mut collecting: JoinSet<()>,
-    stop_delivery: &CancellationToken,
+    mut crew: Crew,
+    mut requests: Requests,
+    reload: impl Fn(&mut Crew),
 ) -> anyhow::Result<()> {
-    let broken = tokio::select! {
-        () = stop.cancelled() => None,
-        // A device without heartbeats must not live on: whoever started it starts it again.
-        ended = collecting.join_next() => ended,
+    let ended = loop {
+        tokio::select! {
+            () = stop.cancelled() => break Ok(()),
+            // A device without heartbeats must not live on: whoever started it starts it again.
+            error = crew.broken() => break Err(error),
+            () = requests.next() => reload(&mut crew),
+        }
     };
-    collecting.shutdown().await;
-    stop_delivery.cancel();
-    match broken {
-        Some(Err(error)) => Err(error).context("a collector's task broke down"),
-        Some(Ok(())) | None => Ok(()),
-    }
-}
-
-/// One task a collector; none ends by itself.
-fn start_collecting(
-    settings: &AgentSettings,
-    sender: Sender,
-    outbox: &Outbox,
-    connections: &watch::Receiver<u64>,
-) -> JoinSet<()> {
-    let mut collecting = JoinSet::new();
-    for collector in collect::live() {
-        let points = Points { collector: Patient::new(collector), sender, outbox: outbox.clone() };
-        collecting.spawn(points.report(settings.metrics_interval));
-    }
-    let heartbeats = Heartbeats::new(sender, outbox.clone(), connections.clone());
-    collecting.spawn(heartbeats.report(settings.heartbeat_interval));
-    let reports = Reports::new(sender, outbox.clone());
-    collecting.spawn(reports.report(settings.monitoring_interval));
-    collecting
+    crew.end().await;
+    ended
 }
 
 /// Connects, for ever if need be, and delivers; returns how many messages are left.

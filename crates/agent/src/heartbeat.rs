@@ -7,15 +7,22 @@ use std::time::{Duration, Instant};
 
 use broker::{Outbox, Sender};
 use bytes::Bytes;
-use protocol::{HeartbeatBody, HeartbeatStatus, Kind, UnixMillis};
+use protocol::{HeartbeatBody, HeartbeatStatus, Kind, Labels, UnixMillis};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use crate::collect::{Patient, Summary};
+use crate::collect::{Journal, Patient, Summary};
 
 /// How long a heartbeat waits for its summary.
 const SUMMARY_WITHIN: Duration = Duration::from_secs(1);
+
+/// How often, and what stands in each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Beat {
+    pub(crate) interval: Duration,
+    pub(crate) labels: Labels,
+}
 
 pub(crate) struct Heartbeats {
     sender: Sender,
@@ -24,31 +31,50 @@ pub(crate) struct Heartbeats {
     summary: Patient<Map<String, Value>>,
     last_summary: Map<String, Value>,
     started: Instant,
+    journal: Journal,
 }
 
 impl Heartbeats {
-    pub(crate) fn new(sender: Sender, outbox: Outbox, connections: watch::Receiver<u64>) -> Self {
-        let summary = Patient::new(Box::new(Summary::default()));
+    pub(crate) fn new(
+        sender: Sender,
+        outbox: Outbox,
+        connections: watch::Receiver<u64>,
+        journal: Journal,
+    ) -> Self {
+        let summary = Patient::new("summary", Box::new(Summary::default()), journal.clone());
         let (last_summary, started) = (Map::new(), Instant::now());
-        Self { sender, outbox, connections, summary, last_summary, started }
+        Self { sender, outbox, connections, summary, last_summary, started, journal }
     }
 
-    /// Reports at once and then at each `interval`, for ever.
-    pub(crate) async fn report(mut self, interval: Duration) {
-        let mut ticks = tokio::time::interval(interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    /// Reports at once, and then at each interval as long as `beat` has a sender; a change of it
+    /// is reported at once.
+    pub(crate) async fn report(mut self, mut beat: watch::Receiver<Beat>) {
         loop {
-            ticks.tick().await;
-            if let Some(taken) = self.summary.collect(SUMMARY_WITHIN).await {
-                self.last_summary = taken.reading;
-            }
-            if let Err(error) = self.hand_over(interval) {
-                tracing::warn!(%error, "heartbeat not taken");
+            let now = beat.borrow_and_update().clone();
+            let mut ticks = tokio::time::interval(now.interval);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            let changed = loop {
+                tokio::select! {
+                    _ = ticks.tick() => self.beat(&now).await,
+                    changed = beat.changed() => break changed,
+                }
+            };
+            if changed.is_err() {
+                return;
             }
         }
     }
 
-    fn hand_over(&self, interval: Duration) -> anyhow::Result<()> {
+    async fn beat(&mut self, beat: &Beat) {
+        if let Some(taken) = self.summary.collect(SUMMARY_WITHIN).await {
+            self.last_summary = taken.reading;
+        }
+        if let Err(error) = self.hand_over(beat) {
+            tracing::warn!(%error, "heartbeat not taken");
+        }
+    }
+
+    fn hand_over(&self, beat: &Beat) -> anyhow::Result<()> {
         let at = UnixMillis::now();
         let mut sent = self.outbox.sent();
         sent.heartbeat += 1;
@@ -58,15 +84,17 @@ impl Heartbeats {
             timestamp_ms: at,
             session_id: self.sender.session,
             agent_version: env!("CARGO_PKG_VERSION"),
-            heartbeat_interval_ms: u32::try_from(interval.as_millis())?,
+            heartbeat_interval_ms: u32::try_from(beat.interval.as_millis())?,
             status: HeartbeatStatus {
                 connected: true,
                 uptime: self.started.elapsed().as_secs(),
                 reconnects: self.connections.borrow().saturating_sub(1),
                 sent,
+                collectors: self.journal.reports(),
                 ..HeartbeatStatus::default()
             },
             system_info: &self.last_summary,
+            labels: &beat.labels,
         };
         self.outbox.hand_over(Kind::Heartbeat, at, Bytes::from(serde_json::to_vec(&body)?))?;
         Ok(())

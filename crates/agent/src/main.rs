@@ -5,11 +5,14 @@
 //! be used (exit 64, with every mistake), and to send a value that is not finite.
 
 mod collect;
+mod config;
+mod crew;
 mod device;
 mod heartbeat;
 mod monitoring;
 mod points;
 mod print;
+mod reload;
 mod settings;
 mod verb;
 

@@ -9,10 +9,13 @@ use bytes::Bytes;
 use futures::future::join_all;
 use protocol::{Kind, UnixMillis};
 use serde_json::{Map, Value, json};
-use tokio::time::MissedTickBehavior;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::collect::{self, Patient};
+use crate::collect::{self, Journal, Patient};
 
+/// What precedes a section's name in the journal, where live metrics have the same names.
+const IN_JOURNAL: &str = "report.";
 /// How long a report waits for a section.
 const SECTION_WITHIN: Duration = Duration::from_secs(10);
 
@@ -23,19 +26,36 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    pub(crate) fn new(sender: Sender, outbox: Outbox) -> Self {
-        let sections = collect::sections().into_iter().map(Patient::new).collect();
+    pub(crate) fn new(sender: Sender, outbox: Outbox, journal: &Journal) -> Self {
+        let patient = |(name, section)| {
+            Patient::new(&format!("{IN_JOURNAL}{name}"), section, journal.clone())
+        };
+        let sections = collect::sections().into_iter().map(patient).collect();
         Self { sender, outbox, sections }
     }
 
-    /// Reports at once and then at each `interval`, for ever.
-    pub(crate) async fn report(mut self, interval: Duration) {
-        let mut ticks = tokio::time::interval(interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    /// Reports at once, and then at each `interval` as long as it has a sender; a change of it
+    /// counts from the last report.
+    pub(crate) async fn report(mut self, mut interval: watch::Receiver<Duration>) {
+        let mut last = None;
         loop {
-            ticks.tick().await;
-            if let Err(error) = self.hand_over().await {
-                tracing::warn!(%error, "monitoring report not taken");
+            let every = *interval.borrow_and_update();
+            let next = last.map_or_else(Instant::now, |last: Instant| last + every);
+            let mut ticks = tokio::time::interval_at(next, every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            let changed = loop {
+                tokio::select! {
+                    _ = ticks.tick() => {
+                        last = Some(Instant::now());
+                        if let Err(error) = self.hand_over().await {
+                            tracing::warn!(%error, "monitoring report not taken");
+                        }
+                    }
+                    changed = interval.changed() => break changed,
+                }
+            };
+            if changed.is_err() {
+                return;
             }
         }
     }
@@ -50,7 +70,9 @@ impl Reports {
         }
         for section in &self.sections {
             if let Some(trouble) = section.trouble() {
-                errors.insert(section.name().to_owned(), trouble.into());
+                let name = section.name();
+                let name = name.strip_prefix(IN_JOURNAL).unwrap_or(name);
+                errors.insert(name.to_owned(), trouble.into());
             }
         }
         if !errors.is_empty() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use broker::{Outbox, Sender};
 use bytes::Bytes;
 use protocol::{Kind, MetricBody};
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::collect::{Patient, Point};
@@ -22,17 +23,28 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    /// Reports for ever.
-    pub(crate) async fn report(mut self, interval: Duration) {
-        let mut ticks = tokio::time::interval(interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let within = interval.max(COLLECT_WITHIN_AT_LEAST);
+    /// Reports as long as `interval` has a sender; from the next look on, at what it has become.
+    pub(crate) async fn report(mut self, mut interval: watch::Receiver<Duration>) {
         loop {
-            ticks.tick().await;
-            if let Some(taken) = self.collector.collect(within).await {
-                for point in taken.reading.into_iter().filter(|point| point.value.is_finite()) {
-                    self.hand_over(point, taken.at);
+            let every = *interval.borrow_and_update();
+            let mut ticks = tokio::time::interval(every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            let changed = loop {
+                tokio::select! {
+                    _ = ticks.tick() => self.look(every.max(COLLECT_WITHIN_AT_LEAST)).await,
+                    changed = interval.changed() => break changed,
                 }
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn look(&mut self, within: Duration) {
+        if let Some(taken) = self.collector.collect(within).await {
+            for point in taken.reading.into_iter().filter(|point| point.value.is_finite()) {
+                self.hand_over(point, taken.at);
             }
         }
     }

@@ -1,44 +1,47 @@
 //! The agent's settings. The device's id is the name in its credentials: there is no setting that
 //! could contradict them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use broker::BrokerSettings;
 use identity::Credentials;
-use protocol::{DeviceId, TenantId};
-use runtime::settings::{Mistakes, Reader, Setting};
-use runtime::telemetry::{self, TelemetrySettings};
+use protocol::{DeviceId, Labels, TenantId};
+use runtime::settings::{Reader, Setting};
+use runtime::telemetry;
+
+use crate::config::{self, CollectorPlan, Configuration};
 
 /// Tag in the credentials that names the tenant.
 const TENANT_TAG: &str = "tenant:";
 
 /// As the broker's setting of that name, but the agent cannot do without.
-const CREDS: Setting = Setting {
+pub(crate) const CREDS: Setting = Setting {
     name: "NATS_CREDS",
     default: None,
     unit: "a path",
     help: "Credentials file (mode 0600) of this device; they name it.",
 };
-const TENANT: Setting = Setting {
+pub(crate) const TENANT: Setting = Setting {
     name: "WEGWEISER_TENANT",
     default: None,
     unit: "a UUID",
     help: "Tenant of this device; may be left out where the credentials carry the tag tenant:UUID.",
 };
-const METRICS_INTERVAL: Setting = Setting {
+pub(crate) const METRICS_INTERVAL: Setting = Setting {
     name: "WEGWEISER_METRICS_INTERVAL_MS",
     default: Some("2000"),
     unit: "milliseconds",
     help: "How often the live metrics are measured and sent.",
 };
-const HEARTBEAT_INTERVAL: Setting = Setting {
+pub(crate) const HEARTBEAT_INTERVAL: Setting = Setting {
     name: "WEGWEISER_HEARTBEAT_INTERVAL_MS",
     default: Some("15000"),
     unit: "milliseconds",
     help: "How often a heartbeat is sent; after three missed the device is shown as offline.",
 };
-const MONITORING_INTERVAL: Setting = Setting {
+pub(crate) const MONITORING_INTERVAL: Setting = Setting {
     name: "WEGWEISER_MONITORING_INTERVAL_MS",
     default: Some("300000"),
     unit: "milliseconds",
@@ -46,68 +49,54 @@ const MONITORING_INTERVAL: Setting = Setting {
 };
 /// The agent's own settings.
 const SETTINGS: &[Setting] =
-    &[CREDS, TENANT, METRICS_INTERVAL, HEARTBEAT_INTERVAL, MONITORING_INTERVAL];
+    &[config::CONFIG, CREDS, TENANT, METRICS_INTERVAL, HEARTBEAT_INTERVAL, MONITORING_INTERVAL];
 
 /// Every setting that the agent reads.
 pub(crate) fn every() -> Vec<Setting> {
     [SETTINGS, broker::SETTINGS, telemetry::SETTINGS].concat()
 }
 
-/// Everything that an agent is told, and how to log.
-#[derive(Debug)]
-pub(crate) struct Told {
-    pub(crate) agent: AgentSettings,
-    pub(crate) telemetry: TelemetrySettings,
-}
-
-impl Told {
-    /// Reads every setting.
-    ///
-    /// # Errors
-    /// Every mistake in them.
-    pub(crate) fn read() -> Result<Self, Mistakes> {
-        let mut reader = Reader::from_environment();
-        let agent = AgentSettings::read(&mut reader);
-        let telemetry = TelemetrySettings::read(&mut reader);
-        let noted = reader.finish();
-        match agent {
-            Some(agent) => noted.map(|()| Self { agent, telemetry }),
-            // Something is missing: then that was noted.
-            None => Err(noted.err().unwrap_or_default()),
-        }
-    }
-}
-
-/// What the agent does with whom and how often.
+/// What the agent is told.
 #[derive(Debug)]
 pub(crate) struct AgentSettings {
     pub(crate) broker: BrokerSettings,
     pub(crate) tenant: TenantId,
     pub(crate) device: DeviceId,
-    pub(crate) metrics_interval: Duration,
+    pub(crate) plan: Plan,
+}
+
+/// What may change while the agent runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
     pub(crate) heartbeat_interval: Duration,
     pub(crate) monitoring_interval: Duration,
+    pub(crate) labels: Labels,
+    /// The collectors that run, by name.
+    pub(crate) collectors: BTreeMap<String, CollectorPlan>,
 }
 
 impl AgentSettings {
-    /// Reads [`SETTINGS`] and the broker's; `None` where a mistake was noted.
-    pub(crate) fn read(reader: &mut Reader) -> Option<Self> {
-        const HOUR_MS: u64 = 3_600_000;
+    /// Reads [`SETTINGS`], the broker's and the document; `None` where a mistake was noted.
+    pub(crate) fn read(reader: &mut Reader, document: &Configuration) -> Option<Self> {
         let broker = BrokerSettings::read(reader, "wegweiser-agent");
         let credentials = read_credentials(reader, broker.creds.as_deref());
         let device = credentials.as_ref().and_then(|creds| read_device(reader, creds));
         let tenant = read_tenant(reader, credentials.as_ref());
+        let plan = Plan::read(reader, document);
+        Some(Self { broker, tenant: tenant?, device: device?, plan })
+    }
+}
+
+impl Plan {
+    fn read(reader: &mut Reader, document: &Configuration) -> Self {
+        const HOUR_MS: u64 = 3_600_000;
         let metrics_interval = reader.milliseconds(&METRICS_INTERVAL, 250..=HOUR_MS);
-        let heartbeat_interval = reader.milliseconds(&HEARTBEAT_INTERVAL, 1_000..=HOUR_MS);
-        let monitoring_interval = reader.milliseconds(&MONITORING_INTERVAL, 1_000..=24 * HOUR_MS);
-        Some(Self {
-            broker,
-            tenant: tenant?,
-            device: device?,
-            metrics_interval,
-            heartbeat_interval,
-            monitoring_interval,
-        })
+        Self {
+            heartbeat_interval: reader.milliseconds(&HEARTBEAT_INTERVAL, 1_000..=HOUR_MS),
+            monitoring_interval: reader.milliseconds(&MONITORING_INTERVAL, 1_000..=24 * HOUR_MS),
+            labels: config::labels(document, reader),
+            collectors: config::collectors(document, reader, metrics_interval),
+        }
     }
 }
 

@@ -8,15 +8,18 @@ use std::fmt::Write as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use runtime::settings::markdown_table;
 
+use crate::config::Overrides;
 use crate::{print, settings};
 
 /// Reports this device to Wegweiser.
 #[derive(Debug, Parser)]
-#[command(name = "wegweiser-agent", version, args_conflicts_with_subcommands = true)]
+#[command(name = "wegweiser-agent", version)]
 pub(crate) struct Arguments {
     /// Print every setting with default and unit, as a markdown table.
     #[arg(long)]
     settings: bool,
+    #[command(flatten)]
+    overrides: Overrides,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -47,14 +50,17 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         return Ok(print::answer(&markdown_table(&settings::every()))?);
     }
     match arguments.verb.unwrap_or(Verb::Run) {
-        Verb::Run => run::run(),
-        Verb::Config(command) => config::run(&command),
+        Verb::Run => run::run(&arguments.overrides),
+        Verb::Config(command) => config::run(&command, &arguments.overrides),
     }
 }
 
 /// Every setting, below the options.
 fn settings_help() -> String {
-    let mut help = String::from("Settings, from the environment:\n");
+    let mut help = String::from(
+        "Settings from the environment, above the configuration file (wegweiser-agent config \
+         print-default shows all that it may hold):\n",
+    );
     let mut seen = Vec::new();
     for setting in settings::every() {
         if seen.contains(&setting.name) {

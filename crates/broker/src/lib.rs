@@ -23,4 +23,4 @@ pub use outbox::{
 };
 pub use publish::{Parked, PublishError, Ticket};
 pub use pull::Pull;
-pub use settings::{BrokerSettings, SETTINGS};
+pub use settings::{BrokerSettings, NATS_CA, NATS_URL, SETTINGS};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use runtime::settings::{Reader, Setting};
 
 /// Where the broker is.
-pub(crate) const NATS_URL: Setting = Setting {
+pub const NATS_URL: Setting = Setting {
     name: "NATS_URL",
     default: Some("tls://localhost:4222"),
     unit: "a URL such as tls://host:4222, or several with commas between",
@@ -19,7 +19,7 @@ pub(crate) const NATS_CREDS: Setting = Setting {
     help: "Credentials file (mode 0600) of the broker user to connect as.",
 };
 /// Whom to trust.
-pub(crate) const NATS_CA: Setting = Setting {
+pub const NATS_CA: Setting = Setting {
     name: "WEGWEISER_NATS_CA",
     default: None,
     unit: "a path to a PEM file",
@@ -29,7 +29,7 @@ pub(crate) const NATS_CA: Setting = Setting {
 pub const SETTINGS: &[Setting] = &[NATS_URL, NATS_CREDS, NATS_CA];
 
 /// How to reach the broker and who to be there.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct BrokerSettings {
     /// One or more URLs, commas between.
     pub url: String,

@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::wire::{self, Normalised, json_text};
-use crate::{DeviceId, DeviceSubject, HeartbeatStatus, Reject, SessionId, TenantId, UnixMillis};
+use crate::{
+    DeviceId, DeviceSubject, HeartbeatStatus, Labels, Reject, SessionId, TenantId, UnixMillis,
+};
 
 /// A heartbeat as a receiver understands it.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,8 @@ pub struct Heartbeat {
     pub agent_version: Option<Box<str>>,
     /// How often this agent means to send one, in milliseconds; absent in the first generation.
     pub interval_ms: Option<u32>,
+    /// What the device calls itself by; none in the first generation.
+    pub labels: Labels,
     /// Everything else that it said, as JSON text: `status`, `system_info`, `capabilities`, …
     pub details: Box<str>,
 }
@@ -34,6 +38,10 @@ impl Heartbeat {
             None | Some(Value::Null) => None,
             Some(value) => Some(read_interval(value)?),
         };
+        let labels = match body.get("labels") {
+            None | Some(Value::Null) => Labels::default(),
+            Some(value) => read_labels(value)?,
+        };
         for known in ["device_uuid", "tenant_uuid", "timestamp", "timestamp_ms"] {
             body.remove(known);
         }
@@ -44,6 +52,7 @@ impl Heartbeat {
             session,
             agent_version,
             interval_ms,
+            labels,
             details: json_text(body),
         })
     }
@@ -57,6 +66,18 @@ fn read_interval(value: &Value) -> Result<u32, Reject> {
                 .into(),
         )
     })
+}
+
+fn read_labels(value: &Value) -> Result<Labels, Reject> {
+    let problem =
+        |problem: &str| Reject::SchemaViolation(format!("field labels: {problem}").into());
+    let object = value.as_object().ok_or_else(|| problem("give an object of texts"))?;
+    let mut labels = Labels::default();
+    for (key, value) in object {
+        let text = value.as_str().ok_or_else(|| problem(&format!("{key:?} is no text")))?;
+        labels.set(key, text).map_err(|error| problem(&error.to_string()))?;
+    }
+    Ok(labels)
 }
 
 /// A heartbeat as an agent writes it.
@@ -78,4 +99,7 @@ pub struct HeartbeatBody<'a> {
     pub status: HeartbeatStatus,
     /// Platform, hostname, uptime, …
     pub system_info: &'a Map<String, Value>,
+    /// What the device calls itself by.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: &'a Labels,
 }

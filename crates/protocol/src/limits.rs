@@ -27,3 +27,10 @@ pub const TIMESTAMP_AHEAD_MAX_MS: i64 = 24 * 60 * 60 * 1000;
 pub const TIMESTAMP_MIN_MS: i64 = 946_684_800_000;
 /// A number below this is taken for seconds: as milliseconds it would be before March 1973.
 pub const TIMESTAMP_SECONDS_BELOW: f64 = 100_000_000_000.0;
+
+/// Most labels of a device, of each side.
+pub const LABELS_MAX: usize = 32;
+/// Longest key of a label, in bytes.
+pub const LABEL_KEY_MAX_BYTES: usize = 63;
+/// Longest value of a label, in characters.
+pub const LABEL_VALUE_MAX_CHARS: usize = 128;

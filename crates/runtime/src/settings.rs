@@ -1,4 +1,5 @@
-//! Settings from the environment, declared as data so that the documentation cannot drift.
+//! Settings, declared as data so that the documentation cannot drift; from the environment, unless
+//! the caller has other places too.
 //!
 //! Promises: every mistake is reported at once, with the setting, the value and the remedy; the
 //! value of a secret is never repeated. Refuses: to guess. A value that does not parse is an
@@ -48,14 +49,23 @@ pub fn markdown_table(settings: &[Setting]) -> String {
     table
 }
 
-/// One mistake in the environment.
+/// One mistake in the settings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistake {
-    name: &'static str,
+    place: String,
     problem: String,
 }
 
-/// Every mistake in the environment.
+/// A value and where it was given.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The value as text.
+    pub value: String,
+    /// Where, if not in the environment: a key of a file with its path, or a flag.
+    pub place: Option<String>,
+}
+
+/// Every mistake in the settings.
 #[derive(Debug, Default, thiserror::Error, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
 
@@ -63,15 +73,18 @@ impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} setting(s) cannot be used", self.0.len())?;
         for mistake in &self.0 {
-            write!(f, "\n  {}: {}", mistake.name, mistake.problem)?;
+            write!(f, "\n  {}: {}", mistake.place, mistake.problem)?;
         }
         Ok(())
     }
 }
 
+/// Finds a setting's value by its name.
+type Lookup = Box<dyn Fn(&str) -> Option<Given>>;
+
 /// Reads settings and collects the mistakes.
 pub struct Reader {
-    lookup: fn(&str) -> Option<String>,
+    lookup: Lookup,
     mistakes: Vec<Mistake>,
 }
 
@@ -79,13 +92,19 @@ impl Reader {
     /// Reads this process's environment.
     #[must_use]
     pub fn from_environment() -> Self {
-        Self::new(|name| std::env::var(name).ok())
+        Self::from_places(from_environment)
     }
 
     /// Reads from `lookup` instead.
     #[must_use]
     pub fn new(lookup: fn(&str) -> Option<String>) -> Self {
-        Self { lookup, mistakes: Vec::new() }
+        Self::from_places(move |name| lookup(name).map(|value| Given { value, place: None }))
+    }
+
+    /// Reads from `lookup`, which knows where each value was given.
+    #[must_use]
+    pub fn from_places(lookup: impl Fn(&str) -> Option<Given> + 'static) -> Self {
+        Self { lookup: Box::new(lookup), mistakes: Vec::new() }
     }
 
     /// The value or its default; an absent value without default is a mistake.
@@ -101,7 +120,8 @@ impl Reader {
 
     /// The value, its default, or nothing.
     pub fn optional(&mut self, setting: &Setting) -> Option<String> {
-        let given = (self.lookup)(setting.name).filter(|value| !value.is_empty());
+        let given = (self.lookup)(setting.name).map(|given| given.value);
+        let given = given.filter(|value| !value.is_empty());
         given.or_else(|| setting.default.map(str::to_owned))
     }
 
@@ -172,7 +192,13 @@ impl Reader {
 
     /// Notes a mistake that only the caller can see, such as two settings that exclude each other.
     pub fn mistake(&mut self, setting: &Setting, problem: String) {
-        self.mistakes.push(Mistake { name: setting.name, problem });
+        let place = (self.lookup)(setting.name).and_then(|given| given.place);
+        self.mistake_at(place.unwrap_or_else(|| setting.name.to_owned()), problem);
+    }
+
+    /// Notes a mistake in what is no declared setting, such as a key of a file.
+    pub fn mistake_at(&mut self, place: String, problem: String) {
+        self.mistakes.push(Mistake { place, problem });
     }
 
     /// Ends the reading.
@@ -182,6 +208,13 @@ impl Reader {
     pub fn finish(self) -> Result<(), Mistakes> {
         if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes)) }
     }
+}
+
+/// A variable of this process's environment; an empty one counts as absent.
+#[must_use]
+pub fn from_environment(name: &str) -> Option<Given> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+    Some(Given { value, place: None })
 }
 
 #[cfg(test)]
@@ -213,13 +246,17 @@ mod tests {
 
     #[test]
     fn every_mistake_is_told_at_once_with_its_remedy() {
-        let mut reader = Reader::new(|name| (name != "URL").then(|| "x".to_owned()));
+        let mut reader = Reader::from_places(|name| match name {
+            "URL" => None,
+            "PORT" => Some(Given { value: "x".to_owned(), place: Some("port in file".to_owned()) }),
+            _ => Some(Given { value: "x".to_owned(), place: None }),
+        });
         reader.number::<u16>(&PORT, 1..=u16::MAX);
         reader.text(&URL);
         reader.one_of(&FORMAT, &["human", "json"]);
         assert_eq!(
             reader.finish().unwrap_err().to_string(),
-            "3 setting(s) cannot be used\n  PORT: is \"x\"; give a port from 1 to 65535\n  \
+            "3 setting(s) cannot be used\n  port in file: is \"x\"; give a port from 1 to 65535\n  \
              URL: is not set; give a URL\n  FORMAT: is \"x\"; give one of human, json"
         );
     }

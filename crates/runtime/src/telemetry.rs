@@ -45,7 +45,7 @@ const LAST_SPANS_WITHIN: Duration = Duration::from_secs(2);
 pub const SETTINGS: &[Setting] = &[LOG, LOG_FORMAT, OTLP_ENDPOINT];
 
 /// How to log and trace.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct TelemetrySettings {
     filter: String,
     json: bool,

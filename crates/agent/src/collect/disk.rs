@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 use sysinfo::{Disk, DiskRefreshKind, Disks};
 
+use super::names::Named;
 use super::{Collector, Point, object, percent};
 
 /// Where the operating system is.
@@ -57,12 +58,37 @@ pub(super) struct DiskPercent;
 impl Collector for DiskPercent {
     type Reading = Vec<Point>;
 
-    fn name(&self) -> &'static str {
-        "disk"
-    }
-
     fn collect(&mut self) -> anyhow::Result<Vec<Point>> {
         Ok(vec![Point::new("disk_percent", Space::of(Path::new(ROOT))?.percent())?])
+    }
+}
+
+/// `disk_percent_{mount point}` of every disk that has space to fill.
+#[derive(Default)]
+pub(super) struct EachDisk {
+    shortfall: Option<String>,
+}
+
+impl Collector for EachDisk {
+    type Reading = Vec<Point>;
+
+    fn collect(&mut self) -> anyhow::Result<Vec<Point>> {
+        let disks = Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing())?;
+        let mut named = Named::new("disks");
+        for disk in disks.iter() {
+            let space = Space::of(disk.mount_point()).ok().filter(|space| space.total > 0);
+            if let Some(space) = space {
+                let mount_point = disk.mount_point().to_string_lossy().into_owned();
+                named.add(mount_point, [("disk_percent", space.percent())]);
+            }
+        }
+        let (points, shortfall) = named.points()?;
+        self.shortfall = shortfall;
+        Ok(points)
+    }
+
+    fn shortfall(&self) -> Option<String> {
+        self.shortfall.clone()
     }
 }
 
@@ -71,10 +97,6 @@ pub(super) struct DisksSection;
 
 impl Collector for DisksSection {
     type Reading = Map<String, Value>;
-
-    fn name(&self) -> &'static str {
-        "disks"
-    }
 
     fn collect(&mut self) -> anyhow::Result<Map<String, Value>> {
         let kind = DiskRefreshKind::nothing().with_kind();

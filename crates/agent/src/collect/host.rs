@@ -23,12 +23,24 @@ pub(super) struct Uptime;
 impl Collector for Uptime {
     type Reading = Vec<Point>;
 
-    fn name(&self) -> &'static str {
-        "uptime"
-    }
-
     fn collect(&mut self) -> anyhow::Result<Vec<Point>> {
         Ok(vec![Point::new("uptime", number(System::uptime()?))?])
+    }
+}
+
+/// `load_1`, `load_5` and `load_15`.
+pub(super) struct Load;
+
+impl Collector for Load {
+    type Reading = Vec<Point>;
+
+    fn collect(&mut self) -> anyhow::Result<Vec<Point>> {
+        let load = System::load_average()?;
+        Ok(vec![
+            Point::new("load_1", two_decimals(load.one))?,
+            Point::new("load_5", two_decimals(load.five))?,
+            Point::new("load_15", two_decimals(load.fifteen))?,
+        ])
     }
 }
 
@@ -41,10 +53,6 @@ pub(crate) struct Summary {
 
 impl Collector for Summary {
     type Reading = Map<String, Value>;
-
-    fn name(&self) -> &'static str {
-        "summary"
-    }
 
     fn collect(&mut self) -> anyhow::Result<Map<String, Value>> {
         Ok(object(json!({
@@ -64,10 +72,6 @@ pub(super) struct HostSection;
 
 impl Collector for HostSection {
     type Reading = Map<String, Value>;
-
-    fn name(&self) -> &'static str {
-        "host"
-    }
 
     fn collect(&mut self) -> anyhow::Result<Map<String, Value>> {
         let load = System::load_average().ok();

@@ -39,12 +39,22 @@ pub(super) struct MemoryPercent(Memory);
 impl Collector for MemoryPercent {
     type Reading = Vec<Point>;
 
-    fn name(&self) -> &'static str {
-        "memory"
-    }
-
     fn collect(&mut self) -> anyhow::Result<Vec<Point>> {
         Ok(vec![Point::new("memory_percent", self.0.percent()?)?])
+    }
+}
+
+/// `swap_percent`; a machine without swap has none in use.
+#[derive(Default)]
+pub(super) struct SwapPercent(Memory);
+
+impl Collector for SwapPercent {
+    type Reading = Vec<Point>;
+
+    fn collect(&mut self) -> anyhow::Result<Vec<Point>> {
+        let system = self.0.look(MemoryRefreshKind::nothing().with_swap())?;
+        let percent = percent(system.used_swap(), system.total_swap());
+        Ok(vec![Point::new("swap_percent", percent)?])
     }
 }
 
@@ -54,10 +64,6 @@ pub(super) struct MemorySection(Memory);
 
 impl Collector for MemorySection {
     type Reading = Map<String, Value>;
-
-    fn name(&self) -> &'static str {
-        "memory"
-    }
 
     fn collect(&mut self) -> anyhow::Result<Map<String, Value>> {
         let system = self.0.look(MemoryRefreshKind::everything())?;

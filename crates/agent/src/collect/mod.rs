@@ -1,36 +1,48 @@
 //! What looks at the machine: one small part a subject, all of one shape.
 //!
 //! A [`Collector`] reads and may block; [`Patient`] runs it on a thread beside the others and
-//! waits for it no longer than asked. To add one, write it and name it in [`live`] (metric points)
-//! or [`sections`] (the monitoring report).
+//! waits for it no longer than asked; how each fares stands in the [`Journal`]. To add one, write
+//! it and name it in [`What`] (metric points) or [`sections`] (the monitoring report).
 
 mod cpu;
+mod custom;
 mod disk;
+mod disk_io;
 mod host;
+mod journal;
 mod memory;
+mod names;
 mod network;
 mod patient;
 mod processes;
+mod program;
+mod temperatures;
+mod units;
+mod watch_list;
 
 use protocol::MetricType;
 use serde_json::{Map, Value};
 
 pub(crate) use host::Summary;
+pub(crate) use journal::Journal;
 pub(crate) use patient::Patient;
+pub(crate) use program::Program;
 
 /// A part that looks at the machine.
 pub(crate) trait Collector: Send + 'static {
     /// What it brings.
     type Reading: Send + 'static;
 
-    /// Its name in logs and reports.
-    fn name(&self) -> &'static str;
-
     /// Looks. May block, on a thread of its own.
     ///
     /// # Errors
     /// What could not be read, in words for the operator.
     fn collect(&mut self) -> anyhow::Result<Self::Reading>;
+
+    /// What the last reading leaves out, if anything.
+    fn shortfall(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One value of one metric.
@@ -51,26 +63,61 @@ impl Point {
 type Live = Box<dyn Collector<Reading = Vec<Point>>>;
 type Section = Box<dyn Collector<Reading = Map<String, Value>>>;
 
-/// The collectors of live metrics.
-pub(crate) fn live() -> Vec<Live> {
-    vec![
-        Box::new(cpu::CpuPercent::default()),
-        Box::new(memory::MemoryPercent::default()),
-        Box::new(disk::DiskPercent),
-        Box::new(network::Counters::default()),
-        Box::new(host::Uptime),
-    ]
+/// A subject of live metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Cpu,
+    Memory,
+    Disk,
+    Network,
+    Uptime,
+    Cores,
+    Load,
+    Swap,
+    DiskIo,
+    Disks,
+    Interfaces,
+    Temperatures,
+    /// Processes with these names.
+    Processes(Vec<String>),
+    /// These systemd units.
+    Units(Vec<String>),
+    /// A program of the user's own, and its name.
+    Custom(String, Program),
 }
 
-/// The sections of the monitoring report.
-pub(crate) fn sections() -> Vec<Section> {
+impl What {
+    /// The collector of it.
+    pub(crate) fn collector(&self) -> Live {
+        match self.clone() {
+            Self::Cpu => Box::new(cpu::CpuPercent::default()),
+            Self::Memory => Box::new(memory::MemoryPercent::default()),
+            Self::Disk => Box::new(disk::DiskPercent),
+            Self::Network => Box::new(network::Counters::default()),
+            Self::Uptime => Box::new(host::Uptime),
+            Self::Cores => Box::new(cpu::Cores::default()),
+            Self::Load => Box::new(host::Load),
+            Self::Swap => Box::new(memory::SwapPercent::default()),
+            Self::DiskIo => Box::new(disk_io::DiskIo::default()),
+            Self::Disks => Box::new(disk::EachDisk::default()),
+            Self::Interfaces => Box::new(network::EachInterface::default()),
+            Self::Temperatures => Box::new(temperatures::Temperatures::default()),
+            Self::Processes(names) => Box::new(watch_list::WatchList::new(names)),
+            Self::Units(units) => Box::new(units::Units::new(units)),
+            Self::Custom(name, program) => Box::new(custom::Custom::new(name, program)),
+        }
+    }
+}
+
+/// The sections of the monitoring report, with their names.
+pub(crate) fn sections() -> Vec<(&'static str, Section)> {
     vec![
-        Box::new(host::HostSection),
-        Box::new(cpu::CpuSection::default()),
-        Box::new(memory::MemorySection::default()),
-        Box::new(disk::DisksSection),
-        Box::new(network::InterfacesSection),
-        Box::new(processes::TopProcesses),
+        ("host", Box::new(host::HostSection)),
+        ("cpu", Box::new(cpu::CpuSection::default())),
+        ("memory", Box::new(memory::MemorySection::default())),
+        ("disks", Box::new(disk::DisksSection)),
+        ("network", Box::new(network::InterfacesSection)),
+        ("processes", Box::new(processes::TopProcesses)),
     ]
 }
 

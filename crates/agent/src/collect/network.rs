@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use serde_json::{Map, Value, json};
 use sysinfo::{NetworkData, Networks};
 
+use super::names::Named;
 use super::{Collector, Point, number, object};
 
 /// Most interfaces that a report lists, and addresses of one.
@@ -56,10 +57,6 @@ pub(super) struct Counters {
 impl Collector for Counters {
     type Reading = Vec<Point>;
 
-    fn name(&self) -> &'static str {
-        "network"
-    }
-
     fn collect(&mut self) -> anyhow::Result<Vec<Point>> {
         let networks = match self.networks.take() {
             Some(networks) => networks,
@@ -80,15 +77,43 @@ impl Collector for Counters {
     }
 }
 
+/// `network_bytes_in_{interface}` and `network_bytes_out_{interface}`: the system's own counters,
+/// which start over where the interface does.
+#[derive(Default)]
+pub(super) struct EachInterface {
+    shortfall: Option<String>,
+}
+
+impl Collector for EachInterface {
+    type Reading = Vec<Point>;
+
+    fn collect(&mut self) -> anyhow::Result<Vec<Point>> {
+        let networks = Networks::new_with_refreshed_list()?;
+        let mut named = Named::new("interfaces");
+        for (name, data) in networks.iter() {
+            let name = name.to_string_lossy();
+            if !is_loopback(&name, data) {
+                let (received, sent) = (data.total_received(), data.total_transmitted());
+                let values =
+                    [("network_bytes_in", number(received)), ("network_bytes_out", number(sent))];
+                named.add(name.into_owned(), values);
+            }
+        }
+        let (points, shortfall) = named.points()?;
+        self.shortfall = shortfall;
+        Ok(points)
+    }
+
+    fn shortfall(&self) -> Option<String> {
+        self.shortfall.clone()
+    }
+}
+
 /// The interfaces with addresses and counters.
 pub(super) struct InterfacesSection;
 
 impl Collector for InterfacesSection {
     type Reading = Map<String, Value>;
-
-    fn name(&self) -> &'static str {
-        "network"
-    }
 
     fn collect(&mut self) -> anyhow::Result<Map<String, Value>> {
         let networks = Networks::new_with_refreshed_list()?;
@@ -152,9 +177,14 @@ mod tests {
         };
         let before = proc_sum();
         let points = Counters::default().collect().unwrap();
+        let each = EachInterface::default().collect().unwrap();
         let after = proc_sum();
         assert_eq!(points[0].metric.as_str(), "network_bytes_in");
         let value = points[0].value;
         assert!((before..=after).contains(&value), "{value} is not in {before}..={after}");
+        let into =
+            each.iter().filter(|point| point.metric.as_str().starts_with("network_bytes_in"));
+        let value: f64 = into.map(|point| point.value).sum();
+        assert!((before..=after).contains(&value), "each: {value} is not in {before}..={after}");
     }
 }

@@ -1,14 +1,15 @@
 //! Waiting for a collector without being held up by it.
 //!
 //! Promises: a collector runs once at a time; one that is not done in time keeps its thread and
-//! delays nobody, and its reading counts when it comes. Trouble is logged when it changes.
+//! delays nobody, and its reading counts when it comes. Trouble is logged when it changes, and
+//! stands in the [`Journal`] as long as it lasts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::UnixMillis;
 use tokio::task::JoinHandle;
 
-use super::Collector;
+use super::{Collector, Journal};
 
 type Boxed<R> = Box<dyn Collector<Reading = R>>;
 
@@ -21,6 +22,7 @@ pub(crate) struct Taken<R> {
 struct Finished<R> {
     collector: Boxed<R>,
     result: anyhow::Result<Taken<R>>,
+    took: Duration,
 }
 
 enum State<R> {
@@ -32,21 +34,22 @@ enum State<R> {
 
 /// A collector that may take its time.
 pub(crate) struct Patient<R> {
-    name: &'static str,
+    name: String,
     state: State<R>,
     trouble: Option<String>,
+    journal: Journal,
 }
 
 impl<R: Send + 'static> Patient<R> {
-    pub(crate) fn new(collector: Boxed<R>) -> Self {
-        Self { name: collector.name(), state: State::Idle(collector), trouble: None }
+    pub(crate) fn new(name: &str, collector: Boxed<R>, journal: Journal) -> Self {
+        Self { name: name.to_owned(), state: State::Idle(collector), trouble: None, journal }
     }
 
-    pub(crate) const fn name(&self) -> &'static str {
-        self.name
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Why the last call brought nothing.
+    /// Why the last call brought nothing, or what it left out.
     pub(crate) fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
@@ -60,41 +63,59 @@ impl<R: Send + 'static> Patient<R> {
         };
         match tokio::time::timeout(within, &mut running).await {
             Ok(Ok(finished)) => {
+                let shortfall = finished.collector.shortfall();
                 self.state = State::Idle(finished.collector);
-                self.note(finished.result)
+                self.note(finished.result, shortfall, Some(finished.took))
             }
-            Ok(Err(_panicked)) => self.note(Err(anyhow::anyhow!("broke down; restart the agent"))),
+            Ok(Err(_panicked)) => {
+                self.note(Err(anyhow::anyhow!("broke down; restart the agent")), None, None)
+            }
             Err(_elapsed) => {
                 self.state = State::Busy(running);
-                self.note(Err(anyhow::anyhow!("not done within {} ms", within.as_millis())))
+                let problem = anyhow::anyhow!("not done within {} ms", within.as_millis());
+                self.note(Err(problem), None, None)
             }
         }
     }
 
-    fn note(&mut self, result: anyhow::Result<Taken<R>>) -> Option<Taken<R>> {
-        match result {
-            Ok(taken) => {
-                if self.trouble.take().is_some() {
-                    tracing::info!(collector = self.name, "collecting again");
+    fn note(
+        &mut self,
+        result: anyhow::Result<Taken<R>>,
+        shortfall: Option<String>,
+        took: Option<Duration>,
+    ) -> Option<Taken<R>> {
+        let (taken, trouble) = match result {
+            Ok(taken) => (Some(taken), shortfall),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        };
+        if self.trouble != trouble {
+            match &trouble {
+                None => tracing::info!(collector = self.name, "collecting again"),
+                Some(trouble) if taken.is_some() => {
+                    tracing::warn!(collector = self.name, shortfall = trouble, "not all collected");
                 }
-                Some(taken)
-            }
-            Err(error) => {
-                let trouble = format!("{error:#}");
-                if self.trouble.as_ref() != Some(&trouble) {
+                Some(trouble) => {
                     tracing::warn!(collector = self.name, error = trouble, "nothing collected");
                 }
-                self.trouble = Some(trouble);
-                None
             }
         }
+        self.trouble.clone_from(&trouble);
+        self.journal.note(&self.name, took, trouble);
+        taken
+    }
+}
+
+impl<R> Drop for Patient<R> {
+    fn drop(&mut self) {
+        self.journal.forget(&self.name);
     }
 }
 
 fn run<R: Send + 'static>(mut collector: Boxed<R>) -> Finished<R> {
+    let start = Instant::now();
     let result = collector.collect();
     let result = result.map(|reading| Taken { at: UnixMillis::now(), reading });
-    Finished { collector, result }
+    Finished { collector, result, took: start.elapsed() }
 }
 
 #[cfg(test)]
@@ -109,10 +130,6 @@ mod tests {
     impl Collector for Slow {
         type Reading = u32;
 
-        fn name(&self) -> &'static str {
-            "slow"
-        }
-
         fn collect(&mut self) -> anyhow::Result<u32> {
             self.0.recv()?
         }
@@ -121,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn a_collector_that_hangs_is_named_and_its_reading_taken_when_it_comes() {
         let (send, receive) = channel();
-        let mut slow = Patient::new(Box::new(Slow(receive)));
+        let mut slow = Patient::new("slow", Box::new(Slow(receive)), Journal::default());
         assert!(slow.collect(Duration::from_millis(10)).await.is_none());
         assert_eq!(slow.trouble(), Some("not done within 10 ms"));
 
@@ -133,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_told_and_the_next_reading_counts() {
         let (send, receive) = channel();
-        let mut slow = Patient::new(Box::new(Slow(receive)));
+        let mut slow = Patient::new("slow", Box::new(Slow(receive)), Journal::default());
         send.send(Err(anyhow::anyhow!("no such file"))).unwrap();
         assert!(slow.collect(Duration::from_secs(60)).await.is_none());
         assert_eq!(slow.trouble(), Some("no such file"));

@@ -18,10 +18,6 @@ pub(super) struct TopProcesses;
 impl Collector for TopProcesses {
     type Reading = Map<String, Value>;
 
-    fn name(&self) -> &'static str {
-        "processes"
-    }
-
     fn collect(&mut self) -> anyhow::Result<Map<String, Value>> {
         let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
         // Not kept between reports: it holds every process of the machine.

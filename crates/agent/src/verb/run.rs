@@ -2,12 +2,13 @@
 
 use runtime::telemetry;
 
+use crate::config::{Overrides, Told};
 use crate::device;
-use crate::settings::Told;
 
 /// # Errors
 /// Every mistake in the settings; or what ended the agent.
-pub(super) fn run() -> anyhow::Result<()> {
-    let told = Told::read()?;
-    device::run(&told.agent, || telemetry::start("wegweiser-agent", &told.telemetry))
+pub(super) fn run(overrides: &Overrides) -> anyhow::Result<()> {
+    let told = Told::read(overrides)?;
+    let start = || telemetry::start("wegweiser-agent", &told.telemetry);
+    device::run(&told, || Told::read(overrides), start)
 }

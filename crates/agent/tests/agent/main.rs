@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends with its first surprise")]
 
+mod configuration;
 mod reports;
 mod stage;
 mod usage;

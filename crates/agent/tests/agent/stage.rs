@@ -136,6 +136,17 @@ impl Agent {
             .env("WEGWEISER_LOG_FORMAT", "json")
             .env("WEGWEISER_METRICS_INTERVAL_MS", "250")
             .env("WEGWEISER_HEARTBEAT_INTERVAL_MS", "1000");
+        Self::start_command(command)
+    }
+
+    /// With nothing but this configuration file.
+    pub(crate) fn start_configured(config: &Path) -> Self {
+        let mut command = program();
+        command.args(["run", "--config"]).arg(config);
+        Self::start_command(command)
+    }
+
+    fn start_command(mut command: Command) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         command.stderr(log.reopen().unwrap());
         Self { child: command.spawn().unwrap(), log }
@@ -153,6 +164,11 @@ impl Agent {
         }
     }
 
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
     /// Asks it to stop, as a service manager does; its last words are returned.
     pub(crate) fn terminate_and_tell(mut self) -> (ExitStatus, serde_json::Value) {
         let status = self.stop();
@@ -165,8 +181,7 @@ impl Agent {
     }
 
     fn stop(&mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

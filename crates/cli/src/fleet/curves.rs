@@ -51,6 +51,12 @@ impl Machine {
         ]
     }
 
+    /// Where it "stands".
+    pub(super) fn site(&self) -> &'static str {
+        const SITES: [&str; 4] = ["berlin", "cologne", "hamburg", "munich"];
+        SITES[usize::from(mixed(self.seed, 50).to_be_bytes()[0]) % SITES.len()]
+    }
+
     /// Seconds since this machine "booted".
     pub(super) fn uptime(&self, at: f64) -> f64 {
         let period = DAY_SECONDS * self.between(20, 12.0, 40.0);

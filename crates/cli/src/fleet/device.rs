@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use broker::{Bound, Bounds, Broker, BrokerSettings, Outbox, Sender};
 use identity::{DeviceRole, KeyDir, issue_device};
 use protocol::{
-    AGENT_METRICS, HeartbeatBody, HeartbeatStatus, Kind, MetricBody, MetricType, SessionId,
+    AGENT_METRICS, HeartbeatBody, HeartbeatStatus, Kind, Labels, MetricBody, MetricType, SessionId,
     UnixMillis,
 };
 use runtime::shutdown::CancellationToken;
@@ -104,22 +104,29 @@ pub(super) struct Device {
     machine: Machine,
     rhythm: Rhythm,
     metrics: Vec<MetricType>,
+    labels: Labels,
     broker: OnceLock<Broker>,
 }
 
 impl Device {
-    pub(super) fn new(member: Member, rhythm: Rhythm) -> Self {
+    pub(super) fn new(member: Member, rhythm: Rhythm) -> anyhow::Result<Self> {
+        let machine = Machine::new(member.seed);
+        let mut labels = Labels::default();
+        labels.set("fleet", "simulated")?;
+        labels.set("site", machine.site())?;
         let session = SessionId::start();
         let sender = Sender { tenant: member.tenant, device: member.device, session };
-        Self {
+        let metrics: Result<_, _> = AGENT_METRICS.iter().map(|name| name.parse()).collect();
+        Ok(Self {
             member,
             session,
             outbox: Outbox::new(sender, BOUNDS),
-            machine: Machine::new(member.seed),
+            machine,
             rhythm,
-            metrics: AGENT_METRICS.iter().filter_map(|name| name.parse().ok()).collect(),
+            metrics: metrics?,
+            labels,
             broker: OnceLock::new(),
-        }
+        })
     }
 
     /// Whether it ever had a connection.
@@ -220,6 +227,7 @@ impl Device {
                 ..HeartbeatStatus::default()
             },
             system_info: &self.system_info(at),
+            labels: &self.labels,
         };
         self.hand_over(Kind::Heartbeat, at, &body)
     }

@@ -95,8 +95,8 @@ pub(crate) async fn run(command: FleetCommand) -> anyhow::Result<ExitCode> {
         heartbeat: command.heartbeat_interval,
         monitoring: command.monitoring_interval,
     };
-    let devices: Vec<Arc<Device>> =
-        members.into_iter().map(|member| Arc::new(Device::new(member, rhythm))).collect();
+    let devices = members.into_iter().map(|member| Device::new(member, rhythm).map(Arc::new));
+    let devices: Vec<Arc<Device>> = devices.collect::<anyhow::Result<_>>()?;
 
     let stop = shutdown::on_signal()?;
     let mut lives = JoinSet::new();

@@ -156,6 +156,7 @@ pub(crate) fn heartbeat(tenant: &str, device: &str, at: i64) -> Heartbeat {
         session: Some("s1".into()),
         agent_version: Some("1.4.0".into()),
         interval_ms: None,
+        labels: protocol::Labels::default(),
         details: "{}".into(),
     }
 }

@@ -160,6 +160,7 @@ pub(crate) fn heartbeat(tenant: &str, device: &str, at: i64) -> Heartbeat {
         session: None,
         agent_version: Some("1.4.0".into()),
         interval_ms: None,
+        labels: protocol::Labels::default(),
         details: "{}".into(),
     }
 }
