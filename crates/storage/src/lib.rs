@@ -15,6 +15,7 @@ mod outcome;
 mod presence;
 mod realtime;
 mod records;
+mod registry;
 mod rings;
 mod settings;
 mod sql_error;
@@ -26,5 +27,9 @@ pub use outcome::{Committed, Unavailable, Written};
 pub use presence::{OfflineRule, PresenceCounts, WentOffline};
 pub use realtime::{RealtimeBody, RealtimeWrite};
 pub use records::Records;
+pub use registry::{
+    Credential, DeviceFilter, DeviceState, Registration, RegistryDevice, RegistryError,
+    RegistryTenant, TenantState,
+};
 pub use rings::{RingPoint, RingWrite, Rings};
 pub use settings::{POSTGRES_SETTINGS, PostgresSettings, REDIS_SETTINGS, RedisSettings};
