@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::config::Told;
 use crate::crew::Crew;
 use crate::reload::{self, Requests};
+use crate::service::Manager;
 use crate::settings::AgentSettings;
 
 /// Longest time from SIGTERM to exit that undelivered messages are given.
@@ -66,7 +67,9 @@ async fn report(
     let stop_delivery = CancellationToken::new();
     let mut delivering = pin!(deliver(settings, &outbox, &connections, &stop_delivery));
     let collecting = async {
-        let ended = collect_until(&stop, crew, requests, |crew| {
+        let manager = Manager::from_environment();
+        manager.tell(&format!("READY=1\nSTATUS=reports device {}", sender.device));
+        let ended = collect_until(&stop, crew, requests, manager, |crew| {
             reload::follow(crew, told, read_again());
         });
         let ended = ended.await;
@@ -90,6 +93,7 @@ async fn collect_until(
     stop: &CancellationToken,
     mut crew: Crew,
     mut requests: Requests,
+    mut manager: Manager,
     reload: impl Fn(&mut Crew),
 ) -> anyhow::Result<()> {
     let ended = loop {
@@ -98,8 +102,11 @@ async fn collect_until(
             // A device without heartbeats must not live on: whoever started it starts it again.
             error = crew.broken() => break Err(error),
             () = requests.next() => reload(&mut crew),
+            // From here, since what hangs the other tasks of this thread hangs this one too.
+            () = manager.alive_when_due() => {}
         }
     };
+    manager.tell("STOPPING=1");
     crew.end().await;
     ended
 }

@@ -13,6 +13,8 @@ mod monitoring;
 mod points;
 mod print;
 mod reload;
+mod replaceable;
+mod service;
 mod settings;
 mod verb;
 

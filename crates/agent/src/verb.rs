@@ -1,7 +1,9 @@
 //! The verbs, one file each. Without one the agent runs.
 
 mod config;
+mod install;
 mod run;
+mod status;
 
 use std::fmt::Write as _;
 
@@ -30,6 +32,12 @@ enum Verb {
     Run,
     /// Look at the configuration without running.
     Config(config::ConfigCommand),
+    /// Make the agent a service of this machine, and start it.
+    Install(install::InstallCommand),
+    /// Say how the agent of this machine fares.
+    Status,
+    /// Stop the service and take it off this machine; configuration and state stay.
+    Uninstall(install::UninstallCommand),
 }
 
 /// What was asked for.
@@ -52,6 +60,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.verb.unwrap_or(Verb::Run) {
         Verb::Run => run::run(&arguments.overrides),
         Verb::Config(command) => config::run(&command, &arguments.overrides),
+        Verb::Install(command) => install::run(&command, &arguments.overrides),
+        Verb::Status => status::run(),
+        Verb::Uninstall(command) => install::run_uninstall(&command),
     }
 }
 

@@ -5,12 +5,14 @@
 //! replace.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+
+use crate::replaceable;
 
 /// Most output that is read, in bytes.
 const OUTPUT_MAX_BYTES: u64 = 64 * 1024;
@@ -43,7 +45,7 @@ impl Runner {
             bail!("something that it started on an earlier run still holds its output open");
         }
         let shown = program.path.display();
-        refuse_if_replaceable(&program.path)?;
+        replaceable::refuse(&program.path)?;
         let mut command = Command::new(&program.path);
         command.args(&program.arguments).env_clear().env("PATH", PATH);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -117,29 +119,4 @@ fn end_group(child: &mut Child) {
     // It may have ended.
     let _ = child.kill();
     let _ = child.wait();
-}
-
-/// What runs with the agent's rights must be for its owner alone to change.
-#[cfg(unix)]
-fn refuse_if_replaceable(path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-    const OTHERS_WRITE: u32 = 0o022;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    for part in [path, folder] {
-        let shown = part.display();
-        let met = std::fs::metadata(part).with_context(|| format!("looking at {shown}"))?;
-        let owner = met.uid();
-        let ours = owner == 0 || owner == rustix::process::geteuid().as_raw();
-        ensure!(ours, "{shown} belongs to user {owner}; make it root's or the agent's own");
-        ensure!(
-            met.mode() & OTHERS_WRITE == 0,
-            "others may write {shown}; run: chmod go-w {shown}"
-        );
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn refuse_if_replaceable(_path: &Path) -> anyhow::Result<()> {
-    Ok(())
 }

@@ -83,11 +83,20 @@ impl Told {
     }
 }
 
+/// The file that is read, whether or not it is there.
+pub(crate) fn file_path(overrides: &Overrides) -> PathBuf {
+    let explicit = explicit_path(overrides);
+    explicit.unwrap_or_else(|| CONFIG.default.unwrap_or_default().into())
+}
+
+fn explicit_path(overrides: &Overrides) -> Option<PathBuf> {
+    let given = overrides.config.clone();
+    given.or_else(|| Some(from_environment(CONFIG.name)?.value.into()))
+}
+
 fn load(overrides: &Overrides, reader: &mut Reader) -> Document {
-    let explicit = overrides.config.clone();
-    let explicit = explicit.or_else(|| Some(from_environment(CONFIG.name)?.value.into()));
     let usual = CONFIG.default.map(PathBuf::from).filter(|path| path.exists());
-    let path = explicit.or(usual);
+    let path = explicit_path(overrides).or(usual);
     let mut document = Document::load(path.as_deref()).unwrap_or_else(|problem| {
         let path = path.unwrap_or_default();
         reader.mistake_at(path.display().to_string(), problem);

@@ -5,5 +5,6 @@
 
 mod configuration;
 mod reports;
+mod service;
 mod stage;
 mod usage;

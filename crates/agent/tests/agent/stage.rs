@@ -128,7 +128,12 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) fn start(url: &str, creds: &Creds) -> Self {
+        Self::start_with(url, creds, &[])
+    }
+
+    pub(crate) fn start_with(url: &str, creds: &Creds, variables: &[(&str, &str)]) -> Self {
         let mut command = program();
+        command.envs(variables.iter().copied());
         command
             .env("NATS_URL", url)
             .env("NATS_CREDS", &creds.path)

@@ -1,0 +1,87 @@
+//! What the agent tells systemd: that it is ready, that it is alive, that it stops (sd_notify).
+//!
+//! Its own few lines: the protocol is a datagram with a text to a socket whose name stands in
+//! `NOTIFY_SOCKET`. Where there is none, nothing is told.
+
+use std::time::Duration;
+
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// Whoever started the agent, if it wants to be told.
+#[derive(Debug, Default)]
+pub(crate) struct Manager {
+    #[cfg(target_os = "linux")]
+    socket: Option<std::os::unix::net::UnixDatagram>,
+    alive: Option<Interval>,
+}
+
+#[cfg(target_os = "linux")]
+impl Manager {
+    /// Reads `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    pub(crate) fn from_environment() -> Self {
+        let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Self::default() };
+        match connect(&name) {
+            Ok(socket) => Self { socket: Some(socket), alive: watchdog() },
+            Err(error) => {
+                tracing::warn!(socket = ?name, %error, "the service manager cannot be told");
+                Self::default()
+            }
+        }
+    }
+
+    /// Tells a state, such as `READY=1`.
+    pub(crate) fn tell(&self, state: &str) {
+        let Some(socket) = &self.socket else { return };
+        if let Err(error) = socket.send(state.as_bytes()) {
+            tracing::warn!(%error, "the service manager was not told");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn connect(name: &std::ffi::OsStr) -> std::io::Result<std::os::unix::net::UnixDatagram> {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let socket = UnixDatagram::unbound()?;
+    // A manager that is stuck must not hold us up.
+    socket.set_nonblocking(true)?;
+    match name.as_bytes().split_first() {
+        Some((b'@', rest)) => socket.connect_addr(&SocketAddr::from_abstract_name(rest)?)?,
+        _ => socket.connect(name)?,
+    }
+    Ok(socket)
+}
+
+/// Half of the time after which the manager takes us for dead.
+#[cfg(target_os = "linux")]
+fn watchdog() -> Option<Interval> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let for_us = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
+    let microseconds = number("WATCHDOG_USEC").filter(|given| for_us && *given >= 2)?;
+    let mut alive = tokio::time::interval(Duration::from_micros(microseconds / 2));
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    Some(alive)
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Manager {
+    /// launchd and the task scheduler watch the process and are told nothing.
+    pub(crate) fn from_environment() -> Self {
+        Self::default()
+    }
+
+    #[expect(clippy::unused_self, reason = "as on Linux")]
+    pub(crate) fn tell(&self, _state: &str) {}
+}
+
+impl Manager {
+    /// Tells that the agent is alive, when that is due; never, where nobody asks for it.
+    pub(crate) async fn alive_when_due(&mut self) {
+        match &mut self.alive {
+            Some(alive) => drop(alive.tick().await),
+            None => std::future::pending().await,
+        }
+        self.tell("WATCHDOG=1");
+    }
+}
