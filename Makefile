@@ -105,7 +105,7 @@ docs-config: ## Write docs/configuration.md from what the programs say of their 
 	sh docs/configuration.sh target/debug > docs/configuration.md
 
 .PHONY: bench
-bench: programs ## Measure the pipeline beside its floors on this machine (BENCH_RUNS=5 BENCH_MESSAGES=1000000)
+bench: programs ## Measure the pipeline beside its floors and peers on this machine (BENCH_RUNS=5 BENCH_LEGS=pipeline,peers)
 	cargo run --release --locked -p bench --bin bench
 
 ##@ Find out

@@ -52,7 +52,8 @@ impl Meter {
     pub(crate) fn read(&self) -> Result<Reading> {
         let mut spent = CpuSeconds::new();
         for (name, pid) in &self.processes {
-            spent.insert(name, tree_seconds(*pid)?);
+            // Replicas share a name.
+            *spent.entry(*name).or_default() += tree_seconds(*pid)?;
         }
         Ok(Reading { spent, machine: machine_seconds()? })
     }

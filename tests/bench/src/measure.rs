@@ -19,10 +19,19 @@ pub(crate) enum Leg {
     RecordsPullFloor,
     RecordsDrain,
     RowsFloor,
+    Delay,
+    Replicas,
+    MetricsGrowth,
+    MetricsCurve,
+    RecordsCurve,
+    FirstGenerationMetrics,
+    PullConsumerMetrics,
+    FirstGenerationRecords,
+    PullConsumerRecords,
 }
 
 impl Leg {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Publish,
         Self::PublishWithinBackend,
         Self::MetricsPullFloor,
@@ -31,6 +40,15 @@ impl Leg {
         Self::RecordsPullFloor,
         Self::RecordsDrain,
         Self::RowsFloor,
+        Self::FirstGenerationMetrics,
+        Self::PullConsumerMetrics,
+        Self::FirstGenerationRecords,
+        Self::PullConsumerRecords,
+        Self::Delay,
+        Self::Replicas,
+        Self::MetricsGrowth,
+        Self::MetricsCurve,
+        Self::RecordsCurve,
     ];
 
     pub(crate) const fn title(self) -> &'static str {
@@ -43,6 +61,15 @@ impl Leg {
             Self::RecordsPullFloor => "b'  floor: pull and ack records",
             Self::RecordsDrain => "e   records drained into Postgres",
             Self::RowsFloor => "f   floor: rows into Postgres",
+            Self::FirstGenerationMetrics => "p1  first generation, metrics",
+            Self::PullConsumerMetrics => "p2  common pull consumer, metrics",
+            Self::FirstGenerationRecords => "p1' first generation, records",
+            Self::PullConsumerRecords => "p2' common pull consumer, records",
+            Self::Delay => "g   delay until readable",
+            Self::Replicas => "h   metrics, replicas",
+            Self::MetricsGrowth => "j   metrics,",
+            Self::MetricsCurve => "k   metrics,",
+            Self::RecordsCurve => "k'  records,",
         }
     }
 }
@@ -51,11 +78,36 @@ impl Leg {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Sample {
     pub(crate) leg: Leg,
+    /// What is different from the leg's other samples, such as `4 replicas`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) variant: String,
     pub(crate) run: usize,
     pub(crate) messages: usize,
     pub(crate) seconds: f64,
     #[serde(flatten)]
     pub(crate) cost: Cost,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) delay: Option<Delay>,
+}
+
+/// How long single points took until they could be read, in milliseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Delay {
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) p999_ms: f64,
+}
+
+impl Delay {
+    /// `None` where nothing was timed.
+    pub(crate) fn of(mut delays_ms: Vec<f64>) -> Option<Self> {
+        delays_ms.sort_by(f64::total_cmp);
+        let at = |thousandths: usize| {
+            let last = delays_ms.len().checked_sub(1)?;
+            delays_ms.get((delays_ms.len() * thousandths / 1000).min(last)).copied()
+        };
+        Some(Self { p50_ms: at(500)?, p99_ms: at(990)?, p999_ms: at(999)? })
+    }
 }
 
 impl Sample {
@@ -80,7 +132,8 @@ impl Watch {
     /// Ends it; `messages` went through.
     pub(crate) fn stop(self, leg: Leg, run: usize, messages: usize) -> Result<Sample> {
         let seconds = self.started.elapsed().as_secs_f64();
-        Ok(Sample { leg, run, messages, seconds, cost: self.meter.since(&self.before)? })
+        let cost = self.meter.since(&self.before)?;
+        Ok(Sample { leg, variant: String::new(), run, messages, seconds, cost, delay: None })
     }
 }
 

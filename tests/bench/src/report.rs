@@ -9,7 +9,7 @@ use devstack::{output, tools};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::measure::{Leg, Sample, Spread, count, in_sequence};
+use crate::measure::{Delay, Leg, Sample, Spread, count, in_sequence};
 use crate::settings::BenchSettings;
 
 const MILLION: f64 = 1_000_000.0;
@@ -23,6 +23,7 @@ pub(crate) struct Report<'a> {
     settings: &'a BenchSettings,
     summary: Vec<Summary>,
     ratios: Vec<Ratio>,
+    against_peers: Vec<AgainstPeer>,
     samples: Vec<Sample>,
 }
 
@@ -37,13 +38,34 @@ struct Machine {
 #[derive(Serialize)]
 struct Summary {
     leg: Leg,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    variant: String,
     messages_a_second: Spread,
     /// CPU seconds a million messages by process, medians.
     cpu_seconds_a_million: BTreeMap<&'static str, f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_rss_bytes: Option<Spread>,
+    /// From publish to readable, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<DelaySpread>,
     /// The part of the machine that others took.
     others_share: Spread,
+}
+
+/// Quantiles of the delay over all runs.
+#[derive(Serialize)]
+struct DelaySpread {
+    p50: Spread,
+    p99: Spread,
+    p999: Spread,
+}
+
+/// Our drain against somebody else's, by the medians.
+#[derive(Serialize)]
+struct AgainstPeer {
+    drain: Leg,
+    peer: Leg,
+    times: f64,
 }
 
 /// A drain against its two floors one after the other.
@@ -54,6 +76,13 @@ struct Ratio {
     to_floors_in_sequence: Spread,
 }
 
+const PEERS: [(Leg, Leg); 4] = [
+    (Leg::MetricsDrain, Leg::FirstGenerationMetrics),
+    (Leg::MetricsDrain, Leg::PullConsumerMetrics),
+    (Leg::RecordsDrain, Leg::FirstGenerationRecords),
+    (Leg::RecordsDrain, Leg::PullConsumerRecords),
+];
+
 const RATIOS: [(Leg, [Leg; 2]); 2] = [
     (Leg::MetricsDrain, [Leg::MetricsPullFloor, Leg::RingsFloor]),
     (Leg::RecordsDrain, [Leg::RecordsPullFloor, Leg::RowsFloor]),
@@ -62,12 +91,19 @@ const RATIOS: [(Leg, [Leg; 2]); 2] = [
 impl<'a> Report<'a> {
     pub(crate) fn new(settings: &'a BenchSettings, samples: Vec<Sample>) -> Self {
         let machine = Machine::here();
-        let summary =
-            Leg::ALL.iter().filter_map(|leg| Summary::of(*leg, &samples, &machine)).collect();
+        let mut summary = Vec::new();
+        for (leg, variant) in kinds(&samples) {
+            let of_kind =
+                samples.iter().filter(|sample| sample.leg == leg && sample.variant == variant);
+            summary.extend(Summary::of(&of_kind.collect::<Vec<_>>(), &machine));
+        }
+        let against_peers =
+            PEERS.iter().filter_map(|(drain, peer)| against(*drain, *peer, &summary));
+        let against_peers = against_peers.collect();
         let ratios =
             RATIOS.iter().filter_map(|(drain, floors)| ratio(*drain, *floors, &samples)).collect();
         let finished = OffsetDateTime::now_utc();
-        Self { finished, machine, settings, summary, ratios, samples }
+        Self { finished, machine, settings, summary, ratios, against_peers, samples }
     }
 
     pub(crate) fn print(&self) {
@@ -80,12 +116,16 @@ impl<'a> Report<'a> {
             "{runs} runs, {messages} points, {records} records, {devices} devices\n"
         ));
         output::line(&format!(
-            "{:<34}{:>10}{:>21}{:>9}  {}",
+            "{:<44}{:>10}{:>21}{:>9}  {}",
             "", "median/s", "lowest to highest", "others", "CPU seconds a million"
         ));
         self.summary.iter().for_each(|summary| output::line(&summary.line()));
         output::line("");
         self.ratios.iter().for_each(|ratio| output::line(&ratio.line()));
+        for AgainstPeer { drain, peer, times } in &self.against_peers {
+            let (drain, peer) = (letter(*drain), peer.title());
+            output::line(&format!("{drain:<34}{times:>10.1} times {peer}"));
+        }
     }
 
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
@@ -115,8 +155,8 @@ impl Machine {
 }
 
 impl Summary {
-    fn of(leg: Leg, samples: &[Sample], machine: &Machine) -> Option<Self> {
-        let of_leg: Vec<&Sample> = samples.iter().filter(|sample| sample.leg == leg).collect();
+    fn of(of_leg: &[&Sample], machine: &Machine) -> Option<Self> {
+        let (leg, variant) = (of_leg.first()?.leg, of_leg.first()?.variant.clone());
         let mut cpu_seconds_a_million = BTreeMap::new();
         for name in of_leg.first()?.cost.cpu_seconds.keys() {
             let spent = of_leg.iter().filter_map(|sample| {
@@ -129,8 +169,11 @@ impl Summary {
         let peaks = of_leg.iter().filter_map(|sample| sample.cost.peak_rss_bytes);
         #[expect(clippy::cast_precision_loss, reason = "bytes of memory are far below 2^52")]
         let peaks = peaks.map(|bytes| bytes as f64);
+        let delays: Vec<Delay> = of_leg.iter().filter_map(|sample| sample.delay).collect();
         Some(Self {
             leg,
+            variant,
+            delay_ms: DelaySpread::of(&delays),
             messages_a_second: Spread::of(of_leg.iter().map(|sample| sample.rate()))?,
             cpu_seconds_a_million,
             peak_rss_bytes: Spread::of(peaks),
@@ -144,8 +187,8 @@ impl Summary {
         let Spread { median, lowest, highest } = self.messages_a_second;
         let between = format!("{lowest:.0} to {highest:.0}");
         let others = self.others_share.median * 100.0;
-        let title = self.leg.title();
-        let mut line = format!("{title:<34}{median:>10.0}{between:>21}{others:>8.0}% ");
+        let title = format!("{} {}", self.leg.title(), self.variant);
+        let mut line = format!("{title:<44}{median:>10.0}{between:>21}{others:>8.0}% ");
         for (name, seconds) in &self.cpu_seconds_a_million {
             if *seconds >= WORTH_SHOWING_SECONDS {
                 line.push_str(&format!(" {name} {seconds:.1}"));
@@ -154,7 +197,21 @@ impl Summary {
         if let Some(peak) = self.peak_rss_bytes {
             line.push_str(&format!("; peak {:.0} MiB", peak.median / MIB));
         }
+        if let Some(DelaySpread { p50, p99, p999 }) = &self.delay_ms {
+            let [p50, p99, p999] = [p50, p99, p999].map(|spread| spread.median);
+            line.push_str(&format!("; p50 {p50:.1}, p99 {p99:.1}, p99.9 {p999:.1} ms"));
+        }
         line
+    }
+}
+
+impl DelaySpread {
+    fn of(delays: &[Delay]) -> Option<Self> {
+        Some(Self {
+            p50: Spread::of(delays.iter().map(|delay| delay.p50_ms))?,
+            p99: Spread::of(delays.iter().map(|delay| delay.p99_ms))?,
+            p999: Spread::of(delays.iter().map(|delay| delay.p999_ms))?,
+        })
     }
 }
 
@@ -166,6 +223,28 @@ impl Ratio {
             "{title:<34}{median:>10.2} of 1/(1/{first} + 1/{second}), {lowest:.2} to {highest:.2}"
         )
     }
+}
+
+/// Legs with their variants, in the order of the legs and then of being measured.
+fn kinds(samples: &[Sample]) -> Vec<(Leg, String)> {
+    let mut kinds = Vec::new();
+    for leg in Leg::ALL {
+        for sample in samples.iter().filter(|sample| sample.leg == leg) {
+            let kind = (leg, sample.variant.clone());
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+    }
+    kinds
+}
+
+fn against(drain: Leg, peer: Leg, summary: &[Summary]) -> Option<AgainstPeer> {
+    let median = |leg: Leg| {
+        let of_leg = summary.iter().find(|summary| summary.leg == leg)?;
+        Some(of_leg.messages_a_second.median)
+    };
+    Some(AgainstPeer { drain, peer, times: median(drain)? / median(peer)? })
 }
 
 fn letter(leg: Leg) -> &'static str {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 const RUNS: Setting = Setting {
     name: "BENCH_RUNS",
-    default: Some("3"),
+    default: Some("5"),
     unit: "runs",
     help: "How often each leg is measured.",
 };
@@ -22,6 +22,12 @@ const DEVICES: Setting = Setting {
     default: Some("1000"),
     unit: "devices",
     help: "Devices that the backlog comes from, each with six metrics.",
+};
+const LEGS: Setting = Setting {
+    name: "BENCH_LEGS",
+    default: Some("pipeline,peers,delay,replicas,growth,curves"),
+    unit: "some of pipeline, peers, delay, replicas, growth, curves, with commas between",
+    help: "Which legs are measured.",
 };
 const JSON: Setting = Setting {
     name: "BENCH_JSON",
@@ -40,12 +46,31 @@ const RECEIVER: Setting = Setting {
 /// A backlog holds fewer records than points: a row costs more than a point.
 const POINTS_A_RECORD: usize = 4;
 
+/// Legs that are measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Group {
+    /// The pipeline and its floors.
+    Pipeline,
+    /// Other receivers.
+    Peers,
+    /// From publish to readable.
+    Delay,
+    /// Several receivers.
+    Replicas,
+    /// More devices, longer backlogs.
+    Growth,
+    /// Other settings than the defaults.
+    Curves,
+}
+
 /// What a run of the benchmark is told.
 #[derive(Debug, Serialize)]
 pub(crate) struct BenchSettings {
     pub(crate) runs: usize,
     pub(crate) messages: usize,
     pub(crate) devices: usize,
+    pub(crate) groups: Vec<Group>,
     #[serde(skip)]
     pub(crate) json: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +83,7 @@ impl BenchSettings {
             runs: reader.number(&RUNS, 1..=100),
             messages: reader.number(&MESSAGES, 1_000..=10_000_000),
             devices: reader.number(&DEVICES, 1..=100_000),
+            groups: groups(reader),
             json: PathBuf::from(reader.text(&JSON)),
             receiver: reader.path(&RECEIVER),
         }
@@ -66,4 +92,23 @@ impl BenchSettings {
     pub(crate) const fn records(&self) -> usize {
         self.messages / POINTS_A_RECORD
     }
+}
+
+fn groups(reader: &mut Reader) -> Vec<Group> {
+    let mut groups = Vec::new();
+    for name in reader.text(&LEGS).split(',') {
+        groups.push(match name.trim() {
+            "pipeline" => Group::Pipeline,
+            "peers" => Group::Peers,
+            "delay" => Group::Delay,
+            "replicas" => Group::Replicas,
+            "growth" => Group::Growth,
+            "curves" => Group::Curves,
+            other => {
+                reader.mistake(&LEGS, format!("has {other:?}; give {}", LEGS.unit));
+                continue;
+            }
+        });
+    }
+    groups
 }

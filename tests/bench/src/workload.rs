@@ -4,6 +4,7 @@
 //! a ring has a time stamp of its own; no message id is used twice.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use broker::{Broker, Ticket};
@@ -20,6 +21,8 @@ use crate::measure::count;
 const ACKS_IN_FLIGHT: usize = 1_000;
 /// Values repeat after this many points; a prime, so that metrics do not move together.
 const VALUES: usize = 997;
+/// How often a paced publisher looks what is due.
+const PACE: Duration = Duration::from_millis(5);
 /// About as fast as a backlog is published, so that no point looks as if it came late.
 const POINTS_A_MILLISECOND: usize = 50;
 
@@ -112,6 +115,39 @@ impl Fleet {
         responses
     }
 
+    /// Publishes the next points of the fleet for as long as `span`, so many a second; each is
+    /// measured when it is sent. Returns how many.
+    pub(crate) async fn publish_paced(
+        &self,
+        broker: &Broker,
+        a_second: usize,
+        span: Duration,
+    ) -> Result<usize> {
+        let points = self.points(self.devices.len() * self.metrics.len());
+        let mut points = (1..).zip(points.iter().cycle());
+        let session = SessionId::start();
+        let mut way = Way::new(broker);
+        let started = Instant::now();
+        let mut tick = tokio::time::interval(PACE);
+        let mut sent = 0;
+        while started.elapsed() < span {
+            tick.tick().await;
+            let due = due(a_second, started.elapsed());
+            for (number, point) in points.by_ref().take(due.saturating_sub(sent)) {
+                let (tenant, device) = self.devices[point.device];
+                let metric = &self.metrics[point.metric];
+                let point = Point { at: UnixMillis::now(), ..*point };
+                let kind = Kind::Metric(metric.clone());
+                let id = MessageId::numbered(session, &kind, number);
+                let body = body(device, tenant, metric, &point)?;
+                way.send(&DeviceSubject::new(tenant, device, kind), &id, body).await?;
+                sent += 1;
+            }
+        }
+        way.confirm_all().await?;
+        Ok(sent)
+    }
+
     /// Publishes points as the broker stamps them, and waits until the stream has them all.
     pub(crate) async fn publish_points(&self, broker: &Broker, points: &[Point]) -> Result<()> {
         let session = SessionId::start();
@@ -137,6 +173,12 @@ pub(crate) async fn publish_responses(broker: &Broker, responses: &[Response]) -
         way.send(&subject, &id, Bytes::from(response.payload.clone())).await?;
     }
     way.confirm_all().await
+}
+
+/// How many of `a_second` are due after `elapsed`.
+fn due(a_second: usize, elapsed: Duration) -> usize {
+    let milliseconds = usize::try_from(elapsed.as_millis()).unwrap_or(usize::MAX);
+    a_second.saturating_mul(milliseconds) / 1000
 }
 
 /// A point as an agent writes it.

@@ -9,10 +9,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use async_nats::jetstream::consumer::{FromConsumer as _, pull};
 use broker::accounts::{self, AccountServer, Declared, ServerConfigOptions, SyncInterval};
 use broker::streams::{self, Destructive};
 use broker::{Broker, BrokerSettings};
-use devstack::{Nats, Postgres, Redis};
+use devstack::{Nats, Postgres, Redis, tools};
 use identity::{AccountName, Credentials, DeviceRole, KeyDir, issue_device, issue_user};
 use protocol::{DeviceId, TenantId};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -28,6 +29,7 @@ const TENANTS: usize = 5;
 /// What the local stack's broker takes as well.
 const MAX_PAYLOAD_BYTES: u32 = 2 * 1024 * 1024;
 const PROGRAM: &str = "wegweiser-receiver";
+const OPERATOR_CREDS: &str = "operator.creds";
 
 /// The servers, and who may sign in.
 pub(crate) struct World {
@@ -60,12 +62,11 @@ impl World {
         let (nats, keys) = start_broker(dir.path(), &tenants).await?;
         let (redis, postgres) = (Redis::builder().start()?, Postgres::builder().start()?);
         let credentials = issue_user(&keys, AccountName::Backend, "operator", "bench", None)?;
-        let creds = dir.path().join("operator.creds");
+        let creds = dir.path().join(OPERATOR_CREDS);
         credentials.save(&creds)?;
         let operator = connect(nats.url(), creds).await?;
         let plain = connect_plainly(nats.url(), &credentials).await?;
-        let desired = streams::load(&repository().join("nats/streams"), None)?;
-        streams::apply(&operator, &desired, Destructive::Refuse).await?;
+        apply_streams(&operator).await?;
         records(&postgres)?.migrate().await?;
         let meter = Meter::new(vec![
             ("bench", std::process::id()),
@@ -84,8 +85,8 @@ impl World {
         Ok((device, connect(self.nats.url(), creds).await?))
     }
 
-    /// The receiver, set up by the environment alone and with its own defaults.
-    pub(crate) fn receiver(&self) -> Result<Child> {
+    /// The receiver, set up by the environment alone and with its own defaults but for `settings`.
+    pub(crate) fn receiver(&self, settings: &[(&'static str, String)]) -> Result<Child> {
         let creds = self.dir.path().join(format!("receiver-{}.creds", Uuid::now_v7()));
         issue_user(&self.keys, AccountName::Backend, "receiver", "receiver", None)?.save(&creds)?;
         let log = File::create(self.receiver_log())?;
@@ -97,12 +98,40 @@ impl World {
             .env("METRICS_REDIS_HOST", self.redis.host())
             .env("METRICS_REDIS_PORT", self.redis.port().to_string())
             .env("WEGWEISER_RECEIVER_LISTEN", "127.0.0.1:0")
+            .envs(settings.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("starting {}", self.receiver.display()))
+    }
+
+    /// A peer of `tests/bench-peers`, yet to be started, with what it needs of the environment.
+    pub(crate) fn peer(&self, script: &str, arguments: &[&str]) -> Result<Command> {
+        let tests = repository().join("tests");
+        let python = tools::python_with(&tests.join("first-generation/requirements.txt"))?;
+        let log = File::create(self.peer_log())?;
+        let mut command = Command::new(python);
+        command
+            .arg(tests.join("bench-peers").join(script))
+            .args(arguments)
+            .env_clear()
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("NATS_URL", self.nats.url())
+            .env("NATS_CREDS", self.dir.path().join(OPERATOR_CREDS))
+            .env("DATABASE_URL", self.postgres.address().url().expose_secret())
+            .env("METRICS_REDIS_HOST", self.redis.host())
+            .env("METRICS_REDIS_PORT", self.redis.port().to_string())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    pub(crate) fn peer_log(&self) -> PathBuf {
+        self.dir.path().join("peer.log")
     }
 
     pub(crate) fn receiver_log(&self) -> PathBuf {
@@ -120,6 +149,28 @@ impl World {
             tokio_postgres::connect(url.expose_secret(), tokio_postgres::NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
+    }
+
+    /// Lets a consumer have so many messages under way.
+    pub(crate) async fn limit_ack_pending(
+        &self,
+        stream: &str,
+        consumer: &str,
+        most: i64,
+    ) -> Result<()> {
+        let jetstream = async_nats::jetstream::new(self.plain.clone());
+        let stream = jetstream.get_stream(stream).await?;
+        let mut config = stream.consumer_info(consumer).await?.config;
+        config.max_ack_pending = most;
+        stream
+            .create_consumer(pull::Config::try_from_consumer_config(config).map_err(plain)?)
+            .await?;
+        Ok(())
+    }
+
+    /// Makes streams and consumers what their files say.
+    pub(crate) async fn apply_streams(&self) -> Result<()> {
+        apply_streams(&self.operator).await
     }
 
     /// Empties a stream.
@@ -155,6 +206,12 @@ async fn start_broker(dir: &Path, tenants: &[TenantId]) -> Result<(Nats, KeyDir)
     Ok((nats, keys))
 }
 
+async fn apply_streams(operator: &Broker) -> Result<()> {
+    let desired = streams::load(&repository().join("nats/streams"), None)?;
+    streams::apply(operator, &desired, Destructive::Allow).await?;
+    Ok(())
+}
+
 async fn connect(url: &str, creds: PathBuf) -> Result<Broker> {
     let settings =
         BrokerSettings { url: url.to_owned(), creds: Some(creds), ca: None, name: "bench".into() };
@@ -181,4 +238,9 @@ fn records(postgres: &Postgres) -> Result<Records> {
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The library's boxed errors implement no `Error` themselves.
+pub(crate) fn plain(error: async_nats::Error) -> anyhow::Error {
+    anyhow::anyhow!(error)
 }

@@ -3,7 +3,10 @@
 //! A leg that drains a stream by a program takes any program that settles a durable consumer, so
 //! that others can stand beside our receiver.
 
+mod delay;
 mod drain;
+mod more;
+mod peers;
 mod publish;
 mod pull;
 mod rings;
@@ -11,8 +14,9 @@ mod rows;
 
 use anyhow::Result;
 
+use self::drain::Drain;
 use crate::measure::{Leg, Sample, Watch};
-use crate::settings::BenchSettings;
+use crate::settings::{BenchSettings, Group};
 use crate::workload::{Fleet, publish_responses};
 use crate::world::World;
 
@@ -27,9 +31,31 @@ struct Backlog {
 /// Measures each leg once.
 pub(crate) async fn round(world: &World, to: &BenchSettings, run: usize) -> Result<Vec<Sample>> {
     let fleet = Fleet::new(&world.tenants, to.devices)?;
+    let mut samples = Vec::new();
+    for group in &to.groups {
+        rings::empty(world).await?;
+        rows::empty(world).await?;
+        samples.extend(match group {
+            Group::Pipeline => pipeline(world, &fleet, to, run).await?,
+            Group::Peers => peers::measure(world, &fleet, run).await?,
+            Group::Delay => delay::measure(world, &fleet, run, to.messages).await?,
+            Group::Replicas => more::replicas(world, &fleet, run, to.messages).await?,
+            Group::Growth => more::growth(world, to, run).await?,
+            Group::Curves => more::curves(world, &fleet, to, run).await?,
+        });
+    }
+    Ok(samples)
+}
+
+async fn pipeline(
+    world: &World,
+    fleet: &Fleet,
+    to: &BenchSettings,
+    run: usize,
+) -> Result<Vec<Sample>> {
     let mut samples = vec![publish::measure(world, run, to.messages).await?];
-    samples.extend(metrics(world, &fleet, run, to.messages).await?);
-    samples.extend(records(world, &fleet, run, to.records()).await?);
+    samples.extend(metrics(world, fleet, run, to.messages).await?);
+    samples.extend(records(world, fleet, run, to.records()).await?);
     Ok(samples)
 }
 
@@ -44,11 +70,11 @@ async fn metrics(world: &World, fleet: &Fleet, run: usize, messages: usize) -> R
     let pull = Leg::MetricsPullFloor;
     // Whichever is second finds the stream warmer, so they take turns.
     let (floor, drained) = if run.is_multiple_of(2) {
-        let drained = drain::measure(world, backlog, Leg::MetricsDrain, run).await?;
+        let drained = Drain::new(backlog, Leg::MetricsDrain).measure(world, run).await?;
         (pull::measure(world, backlog, pull, run).await?, drained)
     } else {
         let floor = pull::measure(world, backlog, pull, run).await?;
-        (floor, drain::measure(world, backlog, Leg::MetricsDrain, run).await?)
+        (floor, Drain::new(backlog, Leg::MetricsDrain).measure(world, run).await?)
     };
     rings::check(world, fleet.rings(messages)).await?;
     rings::empty(world).await?;
@@ -66,11 +92,11 @@ async fn records(world: &World, fleet: &Fleet, run: usize, messages: usize) -> R
     rows::empty(world).await?;
     let pull = Leg::RecordsPullFloor;
     let (floor, drained) = if run.is_multiple_of(2) {
-        let drained = drain::measure(world, backlog, Leg::RecordsDrain, run).await?;
+        let drained = Drain::new(backlog, Leg::RecordsDrain).measure(world, run).await?;
         (pull::measure(world, backlog, pull, run).await?, drained)
     } else {
         let floor = pull::measure(world, backlog, pull, run).await?;
-        (floor, drain::measure(world, backlog, Leg::RecordsDrain, run).await?)
+        (floor, Drain::new(backlog, Leg::RecordsDrain).measure(world, run).await?)
     };
     rows::check(world, messages).await?;
     rows::empty(world).await?;

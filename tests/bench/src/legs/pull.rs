@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 
 use super::{Backlog, drain};
 use crate::measure::{Leg, Sample, Watch};
-use crate::world::World;
+use crate::world::{World, plain};
 
 const CONSUMER: &str = "bench-floor";
 /// Messages acknowledged one after the other before the next are looked at.
@@ -50,9 +50,4 @@ async fn take_all(consumer: &PullConsumer, messages: usize) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The library's boxed errors implement no `Error` themselves.
-fn plain(error: async_nats::Error) -> anyhow::Error {
-    anyhow::anyhow!(error)
 }
