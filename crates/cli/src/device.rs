@@ -4,6 +4,8 @@
 //! issued for one tenant is not issued for another, since the id alone names the device's commands.
 //! Nothing is sent to a server: it takes the credentials at the device's next connection.
 
+pub(crate) mod label;
+
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -30,6 +32,8 @@ pub(crate) struct DeviceCommand {
 enum Verb {
     /// Issue credentials for a device; prints its UUID.
     Add(Add),
+    /// Set or unset labels.
+    Label(label::LabelCommand),
 }
 
 #[derive(Debug, Args)]
@@ -65,9 +69,10 @@ impl From<Role> for DeviceRole {
     }
 }
 
-pub(crate) fn run(command: DeviceCommand) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: DeviceCommand) -> anyhow::Result<ExitCode> {
     match command.verb {
         Verb::Add(add) => run_add(&add),
+        Verb::Label(command) => label::run(command).await,
     }
 }
 

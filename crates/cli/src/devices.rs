@@ -8,6 +8,7 @@ use protocol::{TenantId, UnixMillis};
 use storage::DeviceRow;
 
 use crate::clock::{age, exact};
+use crate::device::label;
 use crate::environment;
 use crate::output::{self, Colour, Table, TableFormat, coloured};
 
@@ -20,6 +21,9 @@ pub(crate) struct DevicesCommand {
     /// Only those of this tenant (UUID).
     #[arg(long)]
     tenant: Option<TenantId>,
+    /// Only those with this label, such as site=cologne; by repeating, with all of them.
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Vec<String>,
     /// Only those that are online.
     #[arg(long, conflicts_with = "offline")]
     online: bool,
@@ -33,7 +37,8 @@ pub(crate) struct DevicesCommand {
 
 pub(crate) async fn run(command: DevicesCommand) -> anyhow::Result<ExitCode> {
     let records = environment::records()?;
-    let found = records.devices(command.tenant, None, DEVICES_MAX + 1).await;
+    let labels = label::read(&command.label)?;
+    let found = records.labelled_devices(command.tenant, &labels, DEVICES_MAX + 1).await;
     let mut devices = found.context("listing the devices")?;
     if devices.len() > usize::try_from(DEVICES_MAX)? {
         bail!("there are more than {DEVICES_MAX} devices; give --tenant");

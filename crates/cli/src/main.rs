@@ -18,6 +18,7 @@ mod output;
 mod status;
 mod streams;
 mod verb;
+mod who;
 
 use std::process::ExitCode;
 

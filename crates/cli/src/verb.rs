@@ -35,7 +35,7 @@ enum Verb {
     Accounts(AccountsCommand),
     /// Check that points and heartbeats of devices were stored, by reading them back.
     Arrived(ArrivedCommand),
-    /// Admit a device.
+    /// Admit a device; label it.
     Device(DeviceCommand),
     /// List devices and whether they are online.
     Devices(DevicesCommand),
@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Accounts(command) => crate::accounts::run(command).await,
         Verb::Arrived(command) => crate::arrived::run(&command).await,
-        Verb::Device(command) => crate::device::run(command),
+        Verb::Device(command) => crate::device::run(command).await,
         Verb::Devices(command) => crate::devices::run(command).await,
         Verb::Dlq(command) => crate::dlq::run(command).await,
         Verb::Doctor(command) => crate::doctor::run(command).await,

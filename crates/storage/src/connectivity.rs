@@ -1,12 +1,14 @@
 //! Heartbeats into `device_connectivity`, and the list of devices out of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use deadpool_postgres::Object;
-use protocol::{DeviceId, Heartbeat, TenantId, UnixMillis};
+use protocol::{DeviceId, Heartbeat, Labels, TenantId, UnixMillis};
 use serde::Serialize;
 use tokio_postgres::Error;
+use tokio_postgres::types::{Json, ToSql};
 
+use crate::labels::EFFECTIVE;
 use crate::outcome::{Committed, Unavailable, Written};
 use crate::presence::OfflineRule;
 use crate::records::Records;
@@ -40,6 +42,8 @@ pub struct DeviceRow {
     pub agent_version: Option<String>,
     /// Run of its agent.
     pub session: Option<String>,
+    /// Its labels; those of operators win over those that it reports.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The newest heartbeat wins, and a late one never turns a state back.
@@ -83,15 +87,21 @@ select u.tenant_uuid, u.device_uuid, u.last_online_change, true
 from upserted u left join before b using (tenant_uuid, device_uuid)
 where (b.is_online is null or not b.is_online) and u.last_online_change = u.last_heartbeat";
 
-const LIST: &str = "
-select tenant_uuid, device_uuid, is_online,
-       floor(extract(epoch from last_online_change) * 1000)::bigint,
-       floor(extract(epoch from last_heartbeat) * 1000)::bigint,
-       clock_offset_ms, agent_version, session_id
-from device_connectivity
-where ($1::uuid is null or tenant_uuid = $1) and ($2::uuid is null or device_uuid = $2)
-order by tenant_uuid, device_uuid
-limit $3";
+fn list() -> String {
+    format!(
+        "
+select c.tenant_uuid, c.device_uuid, c.is_online,
+       floor(extract(epoch from c.last_online_change) * 1000)::bigint,
+       floor(extract(epoch from c.last_heartbeat) * 1000)::bigint,
+       c.clock_offset_ms, c.agent_version, c.session_id, {EFFECTIVE}
+from device_connectivity c
+left join devices d on d.device_uuid = c.device_uuid and d.tenant_uuid = c.tenant_uuid
+where ($1::uuid is null or c.tenant_uuid = $1) and ($2::uuid is null or c.device_uuid = $2)
+  and ($3::jsonb = '{{}}' or {EFFECTIVE} @> $3)
+order by c.tenant_uuid, c.device_uuid
+limit $4"
+    )
+}
 
 /// One row of the upsert: the newest heartbeat of a device within a batch.
 struct Beat<'a> {
@@ -153,11 +163,35 @@ impl Records {
         device: Option<DeviceId>,
         limit: u32,
     ) -> Result<Vec<DeviceRow>, Unavailable> {
+        self.list(tenant, device, &Labels::default(), limit).await
+    }
+
+    /// As [`Records::devices`], only those that have all of `labels`.
+    ///
+    /// # Errors
+    /// Postgres is away or ill.
+    pub async fn labelled_devices(
+        &self,
+        tenant: Option<TenantId>,
+        labels: &Labels,
+        limit: u32,
+    ) -> Result<Vec<DeviceRow>, Unavailable> {
+        self.list(tenant, None, labels, limit).await
+    }
+
+    async fn list(
+        &self,
+        tenant: Option<TenantId>,
+        device: Option<DeviceId>,
+        labels: &Labels,
+        limit: u32,
+    ) -> Result<Vec<DeviceRow>, Unavailable> {
         let tenant = tenant.map(|tenant| tenant.as_uuid());
         let device = device.map(|device| device.as_uuid());
         let limit = i64::from(limit);
         let connection = self.connection().await?;
-        let rows = self.bounded(connection.query(LIST, &[&tenant, &device, &limit])).await?;
+        let values: [&(dyn ToSql + Sync); 4] = [&tenant, &device, &Json(labels), &limit];
+        let rows = self.bounded(connection.query(&list(), &values)).await?;
         let rows = rows.map_err(|error| unavailable(&error))?;
         Ok(rows.iter().map(device_row).collect())
     }
@@ -225,5 +259,6 @@ fn device_row(row: &tokio_postgres::Row) -> DeviceRow {
         clock_offset_ms: row.get(5),
         agent_version: row.get(6),
         session: row.get(7),
+        labels: row.get::<_, Json<_>>(8).0,
     }
 }

@@ -9,6 +9,7 @@
 mod applied;
 mod audit;
 mod connectivity;
+mod labels;
 mod merge;
 mod migrations;
 mod outcome;
@@ -22,6 +23,7 @@ mod sql_error;
 
 pub use audit::{AuditEntry, AuditRow};
 pub use connectivity::{DeviceRow, HeartbeatWrite};
+pub use labels::{LabelChange, LabelChangeError};
 pub use migrations::MigrationState;
 pub use outcome::{Committed, Unavailable, Written};
 pub use presence::{OfflineRule, PresenceCounts, WentOffline};

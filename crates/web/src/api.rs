@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
 use axum::{Json, Router};
-use protocol::{DeviceId, MetricType, TenantId};
+use protocol::{DeviceId, Labels, MetricType, TenantId};
 use serde::{Deserialize, Serialize};
 use storage::{DeviceRow, Records, RingPoint, Rings};
 
@@ -32,11 +32,34 @@ pub(crate) struct Api {
     pub(crate) ring_max_points: u32,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Read from pairs, since `label` may be repeated.
+#[derive(Debug, Default)]
 struct DevicesQuery {
     tenant: Option<String>,
     limit: Option<String>,
+    labels: Labels,
+}
+
+impl DevicesQuery {
+    fn read(pairs: Vec<(String, String)>) -> Result<Self, Problem> {
+        let mut query = Self::default();
+        for (name, value) in pairs {
+            let once = match name.as_str() {
+                "tenant" => query.tenant.replace(value),
+                "limit" => query.limit.replace(value),
+                "label" => {
+                    let set = query.labels.set_pair(&value);
+                    set.map_err(|error| Problem::bad_value("label", &value, &error.to_string()))?;
+                    None
+                }
+                _ => return Err(Problem::unknown_parameter(&name)),
+            };
+            if once.is_some() {
+                return Err(Problem::repeated_parameter(&name));
+            }
+        }
+        Ok(query)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,15 +99,16 @@ pub(crate) fn routes(api: Api) -> Router {
 
 async fn devices(
     State(api): State<Api>,
-    query: Result<Query<DevicesQuery>, QueryRejection>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Json<DeviceList>, Problem> {
-    let Query(query) = query?;
+    let Query(pairs) = query?;
+    let query = DevicesQuery::read(pairs)?;
     let tenant = match &query.tenant {
         None => None,
         Some(text) => Some(parse::<TenantId>("tenant", text, UUID_REMEDY)?),
     };
     let limit = number("limit", query.limit.as_deref(), LIMIT_DEFAULT_DEVICES, LIMIT_MAX_DEVICES)?;
-    let mut devices = api.records.devices(tenant, None, limit + 1).await?;
+    let mut devices = api.records.labelled_devices(tenant, &query.labels, limit + 1).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = devices.len() > limit;
     devices.truncate(limit);

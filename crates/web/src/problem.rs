@@ -49,6 +49,19 @@ impl Problem {
         }
     }
 
+    /// A parameter that means nothing here.
+    pub(crate) fn unknown_parameter(name: &str) -> Self {
+        let name: String = name.chars().take(VALUE_MAX_CHARS).collect();
+        let detail = format!("parameter {name:?} is unknown here; see docs/api.md");
+        Self::new(StatusCode::BAD_REQUEST, "bad query", detail)
+    }
+
+    /// A parameter that may stand once.
+    pub(crate) fn repeated_parameter(name: &str) -> Self {
+        let detail = format!("parameter {name:?} stands more than once; give it once");
+        Self::new(StatusCode::BAD_REQUEST, "bad query", detail)
+    }
+
     /// A device that no heartbeat has told of.
     pub(crate) fn unknown_device(device: DeviceId) -> Self {
         let detail = format!("no heartbeat of device {device} was ever taken");

@@ -15,7 +15,6 @@ mod show;
 mod stats;
 mod tally;
 mod trail;
-mod who;
 
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;

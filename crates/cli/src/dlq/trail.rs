@@ -13,10 +13,10 @@ use protocol::headers;
 use serde_json::{Value, json};
 use storage::{AuditEntry, Records};
 
-use super::{harmless, who};
+use super::harmless;
 use crate::clock::exact;
-use crate::environment;
 use crate::output::{self, Table, TableFormat};
+use crate::{environment, who};
 
 const LIMIT_ROWS: u32 = 50;
 const LIMIT_ROWS_MAX: i64 = 100_000;

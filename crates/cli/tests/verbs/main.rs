@@ -5,6 +5,7 @@ mod dlq;
 mod doctor;
 mod fleet;
 mod installation;
+mod labels;
 mod reading;
 mod support;
 mod usage;

@@ -19,6 +19,7 @@ async fn a_bad_request_names_field_value_and_remedy() {
         (format!("/v1/devices/{DEVICE}/metrics/uptime?last="), "last", "", "1 to 300"),
         ("/v1/devices?tenant=acme".to_owned(), "tenant", "acme", "8-4-4-4-12"),
         ("/v1/devices?limit=-1".to_owned(), "limit", "-1", "1 to 1000"),
+        ("/v1/devices?label=Site%3Dx".to_owned(), "label", "Site=x", "label key"),
     ] {
         let response = web.get(&path).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");

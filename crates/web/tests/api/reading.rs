@@ -49,6 +49,7 @@ async fn devices_are_listed_by_tenant_and_up_to_a_limit() {
     let others = ["a", "b", "c"].map(|n| format!("4444444{n}-4444-4444-8444-444444444444"));
     let mut beats = vec![heartbeat(TENANT, DEVICE, START)];
     beats.extend(others.iter().map(|device| heartbeat(OTHER_TENANT, device, START)));
+    beats[0].details = r#"{"labels": {"site": "Köln, 2", "rack": "7"}}"#.into();
     let writes: Vec<HeartbeatWrite<'_>> = beats
         .iter()
         .map(|heartbeat| HeartbeatWrite { heartbeat, received: heartbeat.at })
@@ -61,10 +62,16 @@ async fn devices_are_listed_by_tenant_and_up_to_a_limit() {
     let one = json!({
         "tenant": TENANT, "device": DEVICE, "online": true, "last_online_change": START,
         "last_heartbeat": START, "clock_offset_ms": 0, "agent_version": "1.4.0", "session": null,
+        "labels": {"rack": "7", "site": "Köln, 2"},
     });
     assert_eq!(web.json(&format!("/v1/devices/{DEVICE}")).await, (StatusCode::OK, one.clone()));
     let (_, mine) = web.json(&format!("/v1/devices?tenant={TENANT}")).await;
     assert_eq!(mine, json!({"devices": [one], "more": false}));
+    let labelled = |labels: &str| format!("/v1/devices?{labels}");
+    let (_, both) = web.json(&labelled("label=site%3DK%C3%B6ln,+2&label=rack%3D7")).await;
+    assert_eq!(both, mine, "all labels of a query hold");
+    let (_, none) = web.json(&labelled("label=site%3DK%C3%B6ln,+2&label=rack%3D8")).await;
+    assert_eq!(none["devices"], json!([]));
     let (_, some) = web.json(&format!("/v1/devices?tenant={OTHER_TENANT}&limit=2")).await;
     let ids: Vec<&Value> =
         some["devices"].as_array().unwrap().iter().map(|row| &row["device"]).collect();
