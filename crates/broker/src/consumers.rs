@@ -42,6 +42,12 @@ impl ConsumerState {
         millis(self.answered)
     }
 
+    /// Every message up to this sequence is settled.
+    #[must_use]
+    pub const fn settled_until(&self) -> u64 {
+        self.ack_floor.stream_seq
+    }
+
     /// How long a delivery may stay unsettled before it is delivered again.
     #[must_use]
     pub const fn ack_wait(&self) -> Duration {
@@ -60,9 +66,22 @@ impl ConsumerState {
 pub struct StreamState {
     /// Messages that it keeps.
     pub messages: u64,
+    /// Sequence of the oldest message that it keeps; of the next one where it keeps none.
+    #[serde(rename = "first_seq")]
+    pub first_sequence: u64,
+    #[serde(with = "time::serde::rfc3339", rename = "first_ts")]
+    first_taken: OffsetDateTime,
     /// Sequence of the newest message: how many it has taken since it was made.
     #[serde(rename = "last_seq")]
     pub last_sequence: u64,
+}
+
+impl StreamState {
+    /// When the broker took the oldest message that it keeps.
+    #[must_use]
+    pub fn first_taken(&self) -> UnixMillis {
+        millis(self.first_taken)
+    }
 }
 
 #[derive(Deserialize)]
@@ -196,7 +215,7 @@ impl Broker {
         }
     }
 
-    async fn stream_handle(
+    pub(crate) async fn stream_handle(
         &self,
         stream: &str,
     ) -> Result<async_nats::jetstream::stream::Stream<()>, BrokerGone> {

@@ -94,10 +94,8 @@ impl Delivery {
     /// The key under which it has its effect once; `enveloped` is the id inside its payload.
     #[must_use]
     pub fn key(&self, enveloped: Option<MessageId>) -> MessageKey {
-        match self.message_id().or(enveloped) {
-            Some(id) => MessageKey::Sender(id),
-            None => MessageKey::Place { stream: self.stream.clone(), sequence: self.sequence },
-        }
+        let id = self.message_id().or(enveloped);
+        MessageKey::of(id, &self.stream, self.sequence, self.published)
     }
 
     /// Its effect is durable: never deliver it again.

@@ -12,6 +12,7 @@ mod outbox;
 pub mod plan;
 mod publish;
 mod pull;
+mod reread;
 mod settings;
 pub mod streams;
 
@@ -23,4 +24,5 @@ pub use outbox::{
 };
 pub use publish::{Parked, PublishError, Ticket};
 pub use pull::Pull;
+pub use reread::{Reread, RereadMessage};
 pub use settings::{BrokerSettings, NATS_CA, NATS_URL, SETTINGS};

@@ -9,6 +9,7 @@ use storage::DeviceRow;
 
 use crate::clock::{age, exact};
 use crate::device::label;
+use crate::doctor::CLOCK_OFF_MS;
 use crate::environment;
 use crate::output::{self, Colour, Table, TableFormat, coloured};
 
@@ -57,8 +58,15 @@ pub(crate) async fn run(command: DevicesCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn table(devices: &[DeviceRow], now: UnixMillis) -> String {
-    let mut table =
-        Table::new(&["TENANT", "DEVICE", "STATE", "AGE", "LAST HEARTBEAT", "AGENT VERSION"]);
+    let mut table = Table::new(&[
+        "TENANT",
+        "DEVICE",
+        "STATE",
+        "AGE",
+        "LAST HEARTBEAT",
+        "CLOCK",
+        "AGENT VERSION",
+    ]);
     for device in devices {
         let state = if device.online {
             coloured("online", Colour::Green)
@@ -71,8 +79,31 @@ fn table(devices: &[DeviceRow], now: UnixMillis) -> String {
             state,
             age(device.last_heartbeat, now),
             exact(device.last_heartbeat),
+            clock(device.clock_offset_ms),
             device.agent_version.clone().unwrap_or_else(|| "-".to_owned()),
         ]);
     }
     table.render()
+}
+
+/// How far a device's clock is ahead, in seconds.
+fn clock(offset_ms: i64) -> String {
+    let tenths = offset_ms / 100;
+    let sign = if tenths < 0 { '-' } else { '+' };
+    let text = format!("{sign}{}.{} s", tenths.abs() / 10, tenths.abs() % 10);
+    if offset_ms.abs() > CLOCK_OFF_MS { coloured(&text, Colour::Yellow) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clock;
+
+    #[test]
+    fn a_clock_is_told_with_its_direction() {
+        for (offset, text) in
+            [(0, "+0.0 s"), (-86, "+0.0 s"), (-4_321, "-4.3 s"), (61_250, "+61.2 s")]
+        {
+            assert_eq!(clock(offset), text);
+        }
+    }
 }

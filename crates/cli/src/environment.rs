@@ -15,6 +15,15 @@ use storage::{PostgresSettings, Records, RedisSettings, Rings};
 /// Name of our connections, as the broker shows it.
 const CONNECTION_NAME: &str = "wegweiser";
 
+/// Streams that agents publish into, the durable consumer that writes each, and the kind of its
+/// messages.
+pub(crate) const INBOUND: [(&str, &str, &str); 4] = [
+    ("METRICS", "rings", "metric"),
+    ("HEARTBEATS", "connectivity", "heartbeat"),
+    ("MONITORING", "records", "monitoring"),
+    ("RESPONSES", "records", "response"),
+];
+
 /// Every setting of every verb.
 const SETTINGS: [&[Setting]; 6] = [
     broker::SETTINGS,

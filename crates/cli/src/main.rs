@@ -15,6 +15,7 @@ mod fleet;
 mod metrics;
 mod migrate;
 mod output;
+mod rebuild;
 mod status;
 mod streams;
 mod verb;

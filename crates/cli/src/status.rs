@@ -10,16 +10,12 @@ use broker::{Broker, BrokerGone};
 use storage::Records;
 use tokio::time::Instant;
 
+use crate::environment::INBOUND;
 use crate::{environment, output};
 
-/// Streams that agents publish into, and the durable consumer of each.
-const INBOUND: [(&str, &str); 4] = [
-    ("METRICS", "rings"),
-    ("HEARTBEATS", "connectivity"),
-    ("MONITORING", "records"),
-    ("RESPONSES", "records"),
-];
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Messages that are younger are under way rather than behind.
+const BEHIND_FROM_MS: i64 = 5_000;
 
 /// Show messages in, lag, dead letters and devices online
 #[derive(clap::Args, Debug)]
@@ -33,6 +29,8 @@ pub(crate) struct StatusCommand {
 struct Flow {
     taken: u64,
     lag: u64,
+    /// Age of the oldest message that is not settled, in milliseconds.
+    behind_ms: i64,
     dead_letters: u64,
     at: Instant,
 }
@@ -65,24 +63,33 @@ pub(crate) async fn run(command: &StatusCommand) -> anyhow::Result<ExitCode> {
 }
 
 async fn flow(broker: &Broker) -> Result<Flow, BrokerGone> {
-    let mut flow = Flow { taken: 0, lag: 0, dead_letters: 0, at: Instant::now() };
-    for (stream, consumer) in INBOUND {
+    let mut flow = Flow { taken: 0, lag: 0, behind_ms: 0, dead_letters: 0, at: Instant::now() };
+    for (stream, consumer, _) in INBOUND {
         flow.taken += broker.stream_state(stream).await?.last_sequence;
         let state = broker.consumer_state(stream, consumer).await?;
         flow.lag += state.num_pending + state.num_ack_pending;
+        if !state.is_drained() {
+            let settled = broker.applied_until(stream, consumer).await?;
+            flow.behind_ms = flow.behind_ms.max(state.server_time().since(settled));
+        }
     }
     flow.dead_letters = broker.stream_state("DEAD_LETTERS").await?.messages;
     Ok(flow)
 }
 
 fn describe(flow: &Flow, before: Option<&Flow>) -> String {
-    let Flow { taken, lag, dead_letters, at } = flow;
+    let Flow { taken, lag, behind_ms, dead_letters, at } = flow;
     let rate = before.map(|before| {
         let milliseconds = u64::try_from((*at - before.at).as_millis()).unwrap_or(u64::MAX).max(1);
         format!(" ({}/s)", taken.saturating_sub(before.taken).saturating_mul(1000) / milliseconds)
     });
     let rate = rate.unwrap_or_default();
-    format!("messages in {taken}{rate}  lag {lag}  dead letters {dead_letters}")
+    let behind = if *behind_ms < BEHIND_FROM_MS {
+        String::new()
+    } else {
+        format!(" (pipeline behind by {} s)", behind_ms / 1_000)
+    };
+    format!("messages in {taken}{rate}  lag {lag}{behind}  dead letters {dead_letters}")
 }
 
 async fn presence(records: &Records) -> String {

@@ -13,6 +13,7 @@ use crate::doctor::DoctorCommand;
 use crate::fleet::FleetCommand;
 use crate::metrics::MetricsCommand;
 use crate::migrate::MigrateCommand;
+use crate::rebuild::RebuildCommand;
 use crate::status::StatusCommand;
 use crate::streams::StreamsCommand;
 use crate::{environment, output};
@@ -49,6 +50,8 @@ enum Verb {
     Metrics(MetricsCommand),
     /// Bring the database's schema up to date.
     Migrate(MigrateCommand),
+    /// Rebuild records from a stream beside the real ones, and show the difference.
+    Rebuild(RebuildCommand),
     /// Print every setting with default and unit, as a markdown table.
     Settings,
     /// Show messages in, lag, dead letters and devices online, once or as it goes.
@@ -74,6 +77,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Fleet(command) => crate::fleet::run(command).await,
         Verb::Metrics(command) => crate::metrics::run(command).await,
         Verb::Migrate(command) => crate::migrate::run(command).await,
+        Verb::Rebuild(command) => crate::rebuild::run(&command).await,
         Verb::Settings => {
             output::text(&environment::settings_table())?;
             Ok(ExitCode::SUCCESS)

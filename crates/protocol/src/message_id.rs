@@ -1,14 +1,18 @@
 //! Message ids: what makes a message the same message when it comes again.
 //!
 //! A sender's own id (`Nats-Msg-Id`, or `message_id` of a first-generation envelope) where there
-//! is one, else the place in the stream. Agents of ours number their messages, so that a gap is a
+//! is one, else the place in the stream and its time. Agents of ours number their messages, so that a gap is a
 //! fact with a number: `{session}:{kind}:{counter}`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::limits::MESSAGE_ID_MAX_BYTES;
-use crate::{Kind, SessionId};
+use crate::{Kind, SessionId, UnixMillis};
+
+/// What the id of a message begins with that is sent again from the dead letters and whose sender
+/// gave none.
+const REPLAY: &str = "replay";
 
 /// An id that a sender gave its message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +40,24 @@ impl MessageId {
         let _kind = parts.next()?;
         let counter = parts.next()?.parse().ok()?;
         parts.next().is_none().then_some((session, counter))
+    }
+
+    /// The key under which the message has its effect once. An id that stands for a place, made by
+    /// [`MessageKey::replay_id`], is that place: the original may come again beside its replay.
+    #[must_use]
+    pub fn into_key(self) -> MessageKey {
+        self.replayed_place().unwrap_or(MessageKey::Sender(self))
+    }
+
+    fn replayed_place(&self) -> Option<MessageKey> {
+        let mut parts = self.0.split(':');
+        if parts.next()? != REPLAY {
+            return None;
+        }
+        let stream = parts.next()?.into();
+        let sequence = parts.next()?.parse().ok()?;
+        let taken = UnixMillis::new(parts.next()?.parse().ok()?);
+        parts.next().is_none().then_some(MessageKey::Place { stream, sequence, taken })
     }
 
     /// The id as text.
@@ -68,13 +90,38 @@ impl fmt::Display for MessageId {
 pub enum MessageKey {
     /// The sender's id.
     Sender(MessageId),
-    /// No id was given: stream and sequence.
+    /// No id was given: stream, sequence, and when the broker took it, since a stream that is made
+    /// anew counts from 1 again.
     Place {
         /// Name of the stream.
         stream: Box<str>,
         /// Sequence in the stream.
         sequence: u64,
+        /// When the broker took it.
+        taken: UnixMillis,
     },
+}
+
+impl MessageKey {
+    /// The key of a message: by its sender's id where it gave one, else by its place in `stream`.
+    #[must_use]
+    pub fn of(id: Option<MessageId>, stream: &str, sequence: u64, taken: UnixMillis) -> Self {
+        match id {
+            Some(id) => id.into_key(),
+            None => Self::Place { stream: stream.into(), sequence, taken },
+        }
+    }
+
+    /// The id under which the message of this key is sent again, the same each time.
+    #[must_use]
+    pub fn replay_id(&self) -> String {
+        match self {
+            Self::Sender(id) => id.as_str().to_owned(),
+            Self::Place { stream, sequence, taken } => {
+                format!("{REPLAY}:{stream}:{sequence}:{}", taken.get())
+            }
+        }
+    }
 }
 
 impl fmt::Display for MessageKey {
@@ -82,7 +129,9 @@ impl fmt::Display for MessageKey {
         match self {
             Self::Sender(id) => id.fmt(f),
             // A blank cannot stand in a sender's id, so no sender can claim a place.
-            Self::Place { stream, sequence } => write!(f, "{stream} {sequence}"),
+            Self::Place { stream, sequence, taken } => {
+                write!(f, "{stream} {sequence} {}", taken.get())
+            }
         }
     }
 }
@@ -103,7 +152,22 @@ mod tests {
     #[test]
     fn no_sender_can_claim_a_place_in_a_stream() {
         assert!("RESPONSES 17".parse::<MessageId>().is_err());
-        let place = MessageKey::Place { stream: "RESPONSES".into(), sequence: 17 };
-        assert_eq!(place.to_string(), "RESPONSES 17");
+        let taken = UnixMillis::new(1_790_230_470_084);
+        let place = MessageKey::Place { stream: "RESPONSES".into(), sequence: 17, taken };
+        assert_eq!(place.to_string(), "RESPONSES 17 1790230470084");
+    }
+
+    #[test]
+    fn a_replay_has_the_key_of_its_original() {
+        let taken = UnixMillis::new(1_790_230_470_084);
+        let place = MessageKey::Place { stream: "RESPONSES".into(), sequence: 17, taken };
+        let replayed: MessageId = place.replay_id().parse().unwrap();
+        assert_eq!(replayed.into_key(), place);
+        for own in
+            ["replay:RESPONSES:17", "replay:RESPONSES:17:1:2", "replay:R:x:1", "s:response:1"]
+        {
+            let id: MessageId = own.parse().unwrap();
+            assert_eq!(id.clone().into_key(), MessageKey::Sender(id));
+        }
     }
 }

@@ -11,6 +11,7 @@ use tokio_postgres::types::{Json, ToSql};
 use crate::labels::EFFECTIVE;
 use crate::outcome::{Committed, Unavailable, Written};
 use crate::presence::OfflineRule;
+use crate::rebuild::Target;
 use crate::records::Records;
 use crate::sql_error::unavailable;
 
@@ -46,7 +47,9 @@ pub struct DeviceRow {
     pub labels: BTreeMap<String, String>,
 }
 
-/// The newest heartbeat wins, and a late one never turns a state back.
+const TABLE: &str = "device_connectivity";
+/// The newest heartbeat wins, and a late one never turns a state back. Of two that the broker took
+/// in one millisecond the one that its device made later is the newest: its offset is the larger.
 const UPSERT: &str = "
 with beat as (
     select tenant_uuid, device_uuid, to_timestamp(received_ms / 1000.0) as received,
@@ -79,7 +82,7 @@ with beat as (
            agent_version = excluded.agent_version,
            connection_type = excluded.connection_type,
            connection_info = excluded.connection_info
-    where c.last_heartbeat < excluded.last_heartbeat
+    where (c.last_heartbeat, c.clock_offset_ms) < (excluded.last_heartbeat, excluded.clock_offset_ms)
     returning c.tenant_uuid, c.device_uuid, c.last_online_change, c.last_heartbeat
 )
 insert into device_connectivity_changes (tenant_uuid, device_uuid, changed_at, is_online)
@@ -132,13 +135,23 @@ impl Records {
         writes: &[HeartbeatWrite<'_>],
         rule: &OfflineRule,
     ) -> Result<Vec<Written>, Unavailable> {
+        self.write_heartbeats_into(Target::Real, writes, rule).await
+    }
+
+    pub(crate) async fn write_heartbeats_into(
+        &self,
+        target: Target,
+        writes: &[HeartbeatWrite<'_>],
+        rule: &OfflineRule,
+    ) -> Result<Vec<Written>, Unavailable> {
+        let sql = target.of(UPSERT, TABLE);
         let mut written: Vec<Written> = Vec::new();
         written.resize_with(writes.len(), || Ok(Committed::confirmed()));
         let mut candidates: Vec<usize> = (0..writes.len()).collect();
         // Once, unless a newest one is refused: then the next newest of that device is tried.
         while !candidates.is_empty() {
             let beats = newest_per_device(writes, &candidates, rule);
-            let outcomes = self.write_bisecting(&beats, upsert).await?;
+            let outcomes = self.write_bisecting(&sql, &beats, upsert).await?;
             let mut refused = HashSet::new();
             for (beat, outcome) in beats.iter().zip(outcomes) {
                 if outcome.is_err() {
@@ -205,7 +218,8 @@ fn newest_per_device<'a>(
     let mut newest: HashMap<(TenantId, DeviceId), usize> = HashMap::new();
     for &index in candidates {
         let held = newest.entry(writes[index].place()).or_insert(index);
-        if writes[*held].received < writes[index].received {
+        let made = |index: usize| (writes[index].received, writes[index].heartbeat.at);
+        if made(*held) < made(index) {
             *held = index;
         }
     }
@@ -219,8 +233,8 @@ fn newest_per_device<'a>(
     beats
 }
 
-async fn upsert(connection: &Object, beats: &[Beat<'_>]) -> Result<(), Error> {
-    let statement = connection.prepare_cached(UPSERT).await?;
+async fn upsert(connection: &Object, sql: &str, beats: &[Beat<'_>]) -> Result<(), Error> {
+    let statement = connection.prepare_cached(sql).await?;
     let heartbeats = || beats.iter().map(|beat| beat.write.heartbeat);
     let tenants: Vec<_> = heartbeats().map(|h| h.tenant.as_uuid()).collect();
     let devices: Vec<_> = heartbeats().map(|h| h.device.as_uuid()).collect();

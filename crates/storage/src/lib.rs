@@ -15,6 +15,7 @@ mod migrations;
 mod outcome;
 mod presence;
 mod realtime;
+mod rebuild;
 mod records;
 mod registry;
 mod rings;
@@ -28,6 +29,7 @@ pub use migrations::MigrationState;
 pub use outcome::{Committed, Unavailable, Written};
 pub use presence::{OfflineRule, PresenceCounts, WentOffline};
 pub use realtime::{RealtimeBody, RealtimeWrite};
+pub use rebuild::{Difference, Discrepancy, Shadow};
 pub use records::Records;
 pub use registry::{
     Credential, DeviceFilter, DeviceState, Registration, RegistryDevice, RegistryError,

@@ -5,6 +5,7 @@ use protocol::{CommandResponse, DeviceId, MessageKey, MonitoringReport, TenantId
 use tokio_postgres::Error;
 
 use crate::outcome::{Unavailable, Written};
+use crate::rebuild::Target;
 use crate::records::Records;
 
 /// What a row of `device_realtime_data` tells.
@@ -27,6 +28,7 @@ pub struct RealtimeWrite<'a> {
     pub received: UnixMillis,
 }
 
+const TABLE: &str = "device_realtime_data";
 const INSERT: &str = "
 insert into device_realtime_data
       (tenant_uuid, device_uuid, message_key, kind, data_type, command_id, status, payload,
@@ -93,12 +95,20 @@ impl Records {
         &self,
         writes: &[RealtimeWrite<'_>],
     ) -> Result<Vec<Written>, Unavailable> {
-        self.write_bisecting(writes, insert).await
+        self.write_realtime_into(Target::Real, writes).await
+    }
+
+    pub(crate) async fn write_realtime_into(
+        &self,
+        target: Target,
+        writes: &[RealtimeWrite<'_>],
+    ) -> Result<Vec<Written>, Unavailable> {
+        self.write_bisecting(&target.of(INSERT, TABLE), writes, insert).await
     }
 }
 
-async fn insert(connection: &Object, writes: &[RealtimeWrite<'_>]) -> Result<(), Error> {
-    let statement = connection.prepare_cached(INSERT).await?;
+async fn insert(connection: &Object, sql: &str, writes: &[RealtimeWrite<'_>]) -> Result<(), Error> {
+    let statement = connection.prepare_cached(sql).await?;
     let bodies = || writes.iter().map(|write| &write.body);
     let tenants: Vec<_> = bodies().map(|body| body.sender().0.as_uuid()).collect();
     let devices: Vec<_> = bodies().map(|body| body.sender().1.as_uuid()).collect();

@@ -79,12 +79,13 @@ impl Records {
         Ok(UnixMillis::new(row.map_err(|error| unavailable(&error))?.get(0)))
     }
 
-    /// Writes rows with multi-row statements. Where the database blames a row, the batch is
+    /// Writes rows with a multi-row statement. Where the database blames a row, the batch is
     /// halved until the row stands alone; it is rejected and the rest is written.
     pub(crate) async fn write_bisecting<R>(
         &self,
+        sql: &str,
         rows: &[R],
-        write: impl AsyncFn(&Object, &[R]) -> Result<(), Error>,
+        write: impl AsyncFn(&Object, &str, &[R]) -> Result<(), Error>,
     ) -> Result<Vec<Written>, Unavailable> {
         let connection = self.connection().await?;
         let mut written = Vec::with_capacity(rows.len());
@@ -94,7 +95,7 @@ impl Records {
             if slice.is_empty() {
                 continue;
             }
-            let Err(error) = self.bounded(write(&connection, slice)).await? else {
+            let Err(error) = self.bounded(write(&connection, sql, slice)).await? else {
                 written.extend(slice.iter().map(|_| Ok(Committed::confirmed())));
                 continue;
             };

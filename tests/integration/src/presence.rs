@@ -20,6 +20,11 @@ async fn a_silent_device_goes_offline_once_though_two_replicas_look() -> Result<
     })
     .await?;
     assert_eq!(world.count(changes).await?, 2, "one change to online, one to offline");
+    // Three intervals and one sweep of 5 s, by the broker's clock; twice that for a busy machine.
+    let noticed = "select (extract(epoch from last_online_change - last_heartbeat) * 1000)::bigint
+        from device_connectivity";
+    let noticed_ms = world.count(noticed).await?;
+    assert!((900..2 * 5_900).contains(&noticed_ms), "offline after {noticed_ms} ms");
 
     device.publish(&device.subject("status.heartbeat"), "{}").await?;
     eventually("online again", async || {

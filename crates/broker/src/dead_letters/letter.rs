@@ -155,20 +155,16 @@ impl Letter {
         if self.sender_id().is_some() {
             return None;
         }
-        Some(MessageKey::Place { stream: self.stream().into(), sequence: self.origin_sequence()? })
+        let (sequence, taken) = (self.origin_sequence()?, self.first_seen()?);
+        Some(MessageKey::Place { stream: self.stream().into(), sequence, taken })
     }
 
-    /// The id under which it is sent again, the same each time: the sender's, else
-    /// `replay:{stream}:{sequence}:{first seen}`. The time tells places of a stream that was made
-    /// anew from those before.
+    /// The id under which it is sent again, the same each time: the sender's, else one that
+    /// receivers take for the place of the original. `None`: it tells neither.
     #[must_use]
-    pub fn replay_id(&self) -> String {
-        if let Some(id) = self.sender_id() {
-            return id.as_str().to_owned();
-        }
-        let sequence = self.origin_sequence().unwrap_or_default();
-        let first_seen = self.first_seen().map_or(0, UnixMillis::get);
-        format!("replay:{}:{sequence}:{first_seen}", self.stream())
+    pub fn replay_id(&self) -> Option<String> {
+        let key = self.sender_id().map(MessageKey::Sender).or_else(|| self.place_key())?;
+        Some(key.replay_id())
     }
 }
 
@@ -193,14 +189,17 @@ mod tests {
 
     #[test]
     fn it_is_sent_again_under_the_id_that_its_effect_has() {
-        assert_eq!(letter(Some("s:monitoring:4"), "{}").replay_id(), "s:monitoring:4");
+        assert_eq!(letter(Some("s:monitoring:4"), "{}").replay_id().unwrap(), "s:monitoring:4");
         let enveloped = r#"{"message_type":"monitoring","payload":{},"message_id":"m-1"}"#;
-        assert_eq!(letter(None, enveloped).replay_id(), "m-1");
+        assert_eq!(letter(None, enveloped).replay_id().unwrap(), "m-1");
         assert_eq!(letter(None, enveloped).place_key(), None);
         let bare = letter(None, "{}");
-        assert_eq!(bare.replay_id(), "replay:MONITORING:17:1790230470084");
-        assert_eq!(bare.place_key().unwrap().to_string(), "MONITORING 17");
-        assert!(bare.replay_id().parse::<MessageId>().is_ok(), "receivers would not take it");
+        assert_eq!(bare.replay_id().unwrap(), "replay:MONITORING:17:1790230470084");
+        assert_eq!(bare.place_key().unwrap().to_string(), "MONITORING 17 1790230470084");
+        assert!(
+            bare.replay_id().unwrap().parse::<MessageId>().is_ok(),
+            "receivers would not take it"
+        );
         assert!(bare.headers.iter().all(|(name, _)| name != "Nats-Stream"));
     }
 }

@@ -92,8 +92,8 @@ impl Broker {
     /// It cannot be sent, or the connection is closed.
     pub async fn send_again<'a>(&'a self, letter: &'a Letter) -> Result<SentAgain<'a>, SendError> {
         let subject = letter.origin_subject()?;
-        let message =
-            PublishMessage::build().message_id(letter.replay_id()).payload(letter.payload.clone());
+        let id = letter.replay_id().ok_or(NotSendable::NoOrigin)?;
+        let message = PublishMessage::build().message_id(id).payload(letter.payload.clone());
         let ack = self.jetstream().send_publish(subject.to_owned(), message).await;
         let ack = ack.map_err(|error| LetterError::refused(WHAT)(&chain(&error)))?;
         Ok(SentAgain { broker: self, letter, subject, ack })

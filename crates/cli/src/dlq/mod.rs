@@ -21,6 +21,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+pub(crate) use progress::Progress;
+pub(crate) use selection::time;
+
 use crate::environment;
 
 /// Dead letters: messages that could not be applied.

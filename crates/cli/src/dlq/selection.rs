@@ -173,7 +173,7 @@ impl<'a> Walk<'a> {
 }
 
 /// RFC 3339, or how long ago.
-fn time(text: &str) -> Result<UnixMillis, String> {
+pub(crate) fn time(text: &str) -> Result<UnixMillis, String> {
     if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
         let milliseconds = time.unix_timestamp_nanos() / 1_000_000;
         return i64::try_from(milliseconds).map(UnixMillis::new).map_err(|error| error.to_string());

@@ -3,14 +3,12 @@
 use protocol::{AGENT_METRICS, DeviceId, MetricType, UnixMillis};
 use storage::{DeviceRow, PostgresSettings, Records, RedisSettings, RingPoint, Rings};
 
-use super::answer;
 use super::finding::Finding;
+use super::{CLOCK_OFF_MS, answer};
 use crate::clock::{age, exact};
 
 /// A newest point older than this is no live data.
 const POINT_LATE_MS: i64 = 60_000;
-/// A device's clock this far off puts its points in the wrong place of a chart.
-const CLOCK_OFF_MS: i64 = 5_000;
 const ON_THE_DEVICE: &str = "on the device: journalctl -u wegweiser-agent";
 
 pub(super) async fn check(

@@ -24,6 +24,8 @@ use crate::doctor::finding::{Finding, Report};
 use crate::environment;
 use crate::output::{self, Format};
 
+/// A device's clock this far off puts its points in the wrong place of a chart.
+pub(crate) const CLOCK_OFF_MS: i64 = 5_000;
 /// Longest time for one question to one server.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 

@@ -1,10 +1,10 @@
 //! Postgres: reachable, migrated, its clock, and how many devices it knows.
 
-use storage::{PostgresSettings, Records};
+use storage::{DeviceRow, PostgresSettings, Records};
 
 use super::finding::Finding;
 use super::offset::Stopwatch;
-use super::{answer, with_sources};
+use super::{CLOCK_OFF_MS, answer, with_sources};
 
 /// Devices are counted no further than this.
 const DEVICES_COUNTED_MAX: u32 = 100_000;
@@ -17,7 +17,8 @@ pub(super) async fn check(settings: &PostgresSettings) -> Vec<Finding> {
     };
     let (mut findings, schema, devices) =
         tokio::join!(reached(&records), schema(&records), devices(&records));
-    findings.extend([schema, devices]);
+    findings.push(schema);
+    findings.extend(devices);
     findings
 }
 
@@ -47,19 +48,33 @@ async fn schema(records: &Records) -> Finding {
     }
 }
 
-async fn devices(records: &Records) -> Finding {
+async fn devices(records: &Records) -> Vec<Finding> {
     let devices = match answer(records.devices(None, None, DEVICES_COUNTED_MAX)).await {
         Ok(devices) => devices,
-        Err(reason) => return Finding::fail("devices", reason, "wegweiser migrate"),
+        Err(reason) => return vec![Finding::fail("devices", reason, "wegweiser migrate")],
     };
     let online = devices.iter().filter(|device| device.online).count();
     let found = format!("{} known, {online} online", devices.len());
     if devices.is_empty() {
         let remedy = "wegweiser device add --tenant TENANT --creds-out FILE";
-        return Finding::warn("devices", found, remedy);
+        return vec![Finding::warn("devices", found, remedy)];
     }
     if online == 0 {
-        return Finding::warn("devices", found, "wegweiser streams status");
+        return vec![Finding::warn("devices", found, "wegweiser streams status")];
     }
-    Finding::ok("devices", found)
+    vec![Finding::ok("devices", found), clocks(&devices)]
+}
+
+/// Of devices that are online: what the others said last may be long ago.
+fn clocks(devices: &[DeviceRow]) -> Finding {
+    const CHECK: &str = "device clocks";
+    let is_off = |device: &&DeviceRow| device.online && device.clock_offset_ms.abs() > CLOCK_OFF_MS;
+    let off = devices.iter().filter(is_off);
+    let Some(worst) = off.clone().max_by_key(|device| device.clock_offset_ms.abs()) else {
+        return Finding::ok(CHECK, "none is off");
+    };
+    let (count, by) = (off.count(), worst.clock_offset_ms);
+    let found =
+        format!("{count} off by more than {CLOCK_OFF_MS} ms, {} by {by:+} ms", worst.device);
+    Finding::warn(CHECK, found, "on the device: timedatectl set-ntp true")
 }

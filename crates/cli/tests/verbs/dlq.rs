@@ -108,7 +108,7 @@ async fn a_message_without_an_id_that_had_its_effect_has_no_second_one() {
         report_type: "disk".into(),
         report: "{}".into(),
     };
-    let key = MessageKey::Place { stream: "MONITORING".into(), sequence: 904 };
+    let key = MessageKey::Place { stream: "MONITORING".into(), sequence: 904, taken: received };
     let write = RealtimeWrite { body: RealtimeBody::Monitoring(&report), key, received };
     for written in records(&world.postgres).write_realtime(&[write]).await.unwrap() {
         let _ = written.unwrap();

@@ -138,6 +138,23 @@ impl World {
         Process::start("wegweiser-receiver", &environment, self.dir.path())
     }
 
+    /// What `wegweiser` answers to an operator: its exit code and standard output; standard error
+    /// where there is none.
+    pub(crate) async fn wegweiser(&self, arguments: &[&str]) -> Result<(i32, String)> {
+        let mut environment = self.environment();
+        let creds = self.backend_creds("operator")?;
+        environment.push(("NATS_CREDS".to_owned(), creds.display().to_string()));
+        let said = tokio::process::Command::new(process::executable("wegweiser")?)
+            .args(arguments)
+            .env_clear()
+            .envs(environment)
+            .output()
+            .await?;
+        let code = said.status.code().context("it was killed")?;
+        let text = if said.stdout.is_empty() { said.stderr } else { said.stdout };
+        Ok((code, String::from_utf8_lossy(&text).into_owned()))
+    }
+
     /// What every process of the story is told.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());

@@ -88,7 +88,7 @@ impl Drop for Process {
 }
 
 /// Built beside the test binary by `make test`, which builds all programs first.
-fn executable(program: &str) -> Result<PathBuf> {
+pub(super) fn executable(program: &str) -> Result<PathBuf> {
     let tests = std::env::current_exe()?;
     let path = tests
         .ancestors()
