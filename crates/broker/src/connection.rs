@@ -25,6 +25,8 @@ const RECONNECT_LONGEST: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval of pings; two unanswered ones end a half-open connection.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// As that, for one of thousands of connections of one process: their pings alone would fill a core.
+const PING_INTERVAL_SPARING: Duration = Duration::from_secs(60);
 /// Messages that one subscription may hold; far above any pull, or deliveries would be lost.
 const SUBSCRIPTION_CAPACITY_MESSAGES: usize = 65_536;
 /// Publishes that may be without their ack at one time.
@@ -80,6 +82,13 @@ impl Broker {
     /// # Errors
     /// The settings are wrong, or the server did not accept the connection.
     pub async fn connect(settings: &BrokerSettings) -> Result<Self, ConnectError> {
+        Self::connect_pinging(settings, PING_INTERVAL).await
+    }
+
+    async fn connect_pinging(
+        settings: &BrokerSettings,
+        ping_interval: Duration,
+    ) -> Result<Self, ConnectError> {
         let addresses = addresses(&settings.url)?;
         let (connected, connections) = watch::channel(0_u64);
         let state = State {
@@ -87,7 +96,9 @@ impl Broker {
             permission_violations: Arc::default(),
             last_error: Arc::default(),
         };
-        let options = options(settings)?.event_callback(on_event(connected, state.clone()));
+        let options = options(settings)?
+            .ping_interval(ping_interval)
+            .event_callback(on_event(connected, state.clone()));
         let client = options.connect(addresses).await.map_err(|error| ConnectError::Refused {
             url: without_user_info(&settings.url),
             reason: error.to_string(),
@@ -106,9 +117,25 @@ impl Broker {
     /// # Errors
     /// The settings are wrong, so that trying again would not help.
     pub async fn connect_patiently(settings: &BrokerSettings) -> Result<Self, ConnectError> {
+        Self::connect_patiently_pinging(settings, PING_INTERVAL).await
+    }
+
+    /// As [`Broker::connect_patiently`], for one of thousands of connections of one process: it
+    /// pings seldom, so that a half-open connection is noticed after minutes only.
+    ///
+    /// # Errors
+    /// The settings are wrong, so that trying again would not help.
+    pub async fn connect_sparingly(settings: &BrokerSettings) -> Result<Self, ConnectError> {
+        Self::connect_patiently_pinging(settings, PING_INTERVAL_SPARING).await
+    }
+
+    async fn connect_patiently_pinging(
+        settings: &BrokerSettings,
+        ping_interval: Duration,
+    ) -> Result<Self, ConnectError> {
         let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_LONGEST);
         loop {
-            match Self::connect(settings).await {
+            match Self::connect_pinging(settings, ping_interval).await {
                 Err(error @ ConnectError::Refused { .. }) => {
                     tracing::warn!(%error, "no broker yet, trying again");
                     tokio::time::sleep(backoff.next_delay()).await;
@@ -116,6 +143,12 @@ impl Broker {
                 settled => return settled,
             }
         }
+    }
+
+    /// Cuts the connection, as a bad network would; it is made again at once.
+    pub async fn cut(&self) {
+        // Closed for good: there is nothing to cut.
+        let _ = self.client.force_reconnect().await;
     }
 
     /// Counts the connections made so far; changes at every reconnection.
@@ -201,7 +234,6 @@ fn options(settings: &BrokerSettings) -> Result<ConnectOptions, ConnectError> {
     let mut options = ConnectOptions::new()
         .name(&settings.name)
         .connection_timeout(CONNECT_TIMEOUT)
-        .ping_interval(PING_INTERVAL)
         .subscription_capacity(SUBSCRIPTION_CAPACITY_MESSAGES)
         .max_reconnects(None)
         .reconnect_delay_callback(|attempt| {

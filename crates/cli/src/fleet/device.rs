@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use broker::{Bound, Bounds, Broker, BrokerSettings, Outbox, Sender};
+use bytes::Bytes;
 use identity::{DeviceRole, KeyDir, issue_device};
 use protocol::{
     AGENT_METRICS, HeartbeatBody, HeartbeatStatus, Kind, Labels, MetricBody, MetricType, SessionId,
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use super::chaos::{Chaos, Knobs};
 use super::curves::Machine;
 use super::members::Member;
 
@@ -39,9 +41,10 @@ const BOUNDS: Bounds = Bounds {
     responses: Bound { messages: 2, bytes: 32 * 1024 },
 };
 
-/// How often a device reports what.
+/// How often a device reports what, and what goes wrong with it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rhythm {
+    pub(super) knobs: Knobs,
     pub(super) metrics: Duration,
     pub(super) heartbeat: Duration,
     pub(super) monitoring: Duration,
@@ -82,7 +85,7 @@ impl CredsPlace {
             name: format!("simulated {}", member.device),
             ..self.broker.clone()
         };
-        let connected = Broker::connect_patiently(&settings).await;
+        let connected = Broker::connect_sparingly(&settings).await;
         std::fs::remove_file(&path).context("removing credentials")?;
         connected.context("connecting a simulated device")
     }
@@ -101,6 +104,7 @@ pub(super) struct Device {
     pub(super) member: Member,
     pub(super) session: SessionId,
     pub(super) outbox: Outbox,
+    pub(super) chaos: Chaos,
     machine: Machine,
     rhythm: Rhythm,
     metrics: Vec<MetricType>,
@@ -121,6 +125,7 @@ impl Device {
             member,
             session,
             outbox: Outbox::new(sender, BOUNDS),
+            chaos: Chaos::new(rhythm.knobs, sender, machine),
             machine,
             rhythm,
             metrics: metrics?,
@@ -160,6 +165,7 @@ impl Device {
         tokio::pin!(delivering);
         tokio::select! {
             left = &mut delivering => Ok(left?),
+            () = until_never(self.chaos.reign(broker)) => Ok(0),
             reported = self.report(&stop) => {
                 reported?;
                 Ok(delivering.await?)
@@ -193,7 +199,7 @@ impl Device {
     }
 
     fn points(&self) -> anyhow::Result<()> {
-        let at = UnixMillis::now();
+        let at = self.chaos.now();
         for (metric, value) in self.metrics.iter().zip(self.machine.values(seconds(at))) {
             let body = MetricBody {
                 device_uuid: self.member.device,
@@ -202,13 +208,15 @@ impl Device {
                 value,
                 timestamp_ms: at,
             };
-            self.hand_over(Kind::Metric(metric.clone()), at, &body)?;
+            let kind = Kind::Metric(metric.clone());
+            self.chaos.mangle(&kind);
+            self.hand_over(kind, at, &body)?;
         }
         Ok(())
     }
 
     fn heartbeat(&self, started: Instant) -> anyhow::Result<()> {
-        let at = UnixMillis::now();
+        let at = self.chaos.now();
         let mut sent = self.outbox.sent();
         sent.heartbeat += 1;
         let reconnects = self.broker.get().map_or(0, |broker| *broker.connections().borrow());
@@ -233,7 +241,7 @@ impl Device {
     }
 
     fn monitoring(&self) -> anyhow::Result<()> {
-        let at = UnixMillis::now();
+        let at = self.chaos.now();
         let [_, _, disk, received, sent, _] = self.machine.values(seconds(at));
         let mut report = self.system_info(at);
         for (field, value) in [
@@ -269,11 +277,19 @@ impl Device {
     }
 
     fn hand_over(&self, kind: Kind, at: UnixMillis, body: &impl Serialize) -> anyhow::Result<()> {
-        let body = serde_json::to_vec(body)?;
+        let body = Bytes::from(serde_json::to_vec(body)?);
         // No room for a report while the broker is away: the outbox's figures tell.
-        let _ = self.outbox.hand_over(kind, at, body.into());
+        if let Ok(number) = self.outbox.hand_over(kind.clone(), at, body.clone()) {
+            self.chaos.repeat(&kind, number, &body);
+        }
         Ok(())
     }
+}
+
+/// What goes wrong ends with the device and not before.
+async fn until_never(reigning: impl Future<Output = ()>) {
+    reigning.await;
+    std::future::pending::<()>().await;
 }
 
 /// A time for the curves; milliseconds do not matter to them.

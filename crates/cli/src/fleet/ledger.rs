@@ -3,7 +3,9 @@
 //! A line of the ledger is one JSON object: `tenant`, `device`, `session`, and for each of
 //! `metric`, `heartbeat` and `monitoring` the counts `handed`, `confirmed`, `dropped`, `retried`
 //! and `waiting`, and `first_confirmed_ms` and `last_confirmed_ms`, the oldest and the newest time
-//! stamp that a stream has confirmed. The six points of one moment have one time stamp. Promises:
+//! stamp that a stream has confirmed. The six points of one moment have one time stamp. `chaos` has
+//! the device's `clock_offset_ms`, and how many `disconnects`, `duplicates` and `malformed` messages
+//! there were, of which `malformed_confirmed` are in a stream and have to become dead letters. Promises:
 //! a reader sees the whole file of one moment or of the next.
 
 use std::fmt;
@@ -39,6 +41,7 @@ fn line(device: &Device) -> Value {
         "metric": entry(&figures.metric),
         "heartbeat": entry(&figures.heartbeat),
         "monitoring": entry(&figures.monitoring),
+        "chaos": device.chaos.entry(),
     })
 }
 

@@ -6,6 +6,7 @@
 //! are made for the run and are kept in memory, or in a private directory until each is read.
 //! Refuses: to print a line a device; a summary tells.
 
+mod chaos;
 mod curves;
 mod device;
 mod ledger;
@@ -26,12 +27,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{environment, output};
+use chaos::Knobs;
 use device::{Device, Rhythm};
 use ledger::Summary;
 use span::span;
 
-/// How often the ledger is written.
-const LEDGER_EVERY: Duration = Duration::from_secs(3);
 /// How often the summary is printed.
 const SUMMARY_EVERY: Duration = Duration::from_secs(10);
 /// Most devices that one process simulates.
@@ -72,6 +72,11 @@ pub(crate) struct FleetCommand {
     /// File for what each device handed over and the broker confirmed: a JSON object a line.
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
+    /// How often the ledger is written.
+    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "3s")]
+    ledger_every: Duration,
+    #[command(flatten)]
+    knobs: Knobs,
     /// Another seed gives other devices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -91,6 +96,7 @@ pub(crate) async fn run(command: FleetCommand) -> anyhow::Result<ExitCode> {
     members::check_keys(&keys, &members)?;
     let places = Arc::new(device::CredsPlace::make(&broker, keys)?);
     let rhythm = Rhythm {
+        knobs: command.knobs,
         metrics: command.metrics_interval,
         heartbeat: command.heartbeat_interval,
         monitoring: command.monitoring_interval,
@@ -135,7 +141,7 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let start = Instant::now();
     let end = command.lasting.map(|lasting| start + lasting);
-    let mut ledger_ticks = tokio::time::interval(LEDGER_EVERY);
+    let mut ledger_ticks = tokio::time::interval(command.ledger_every);
     ledger_ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut summary_ticks = tokio::time::interval_at(start + SUMMARY_EVERY, SUMMARY_EVERY);
     summary_ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -59,6 +59,40 @@ fn the_ledger_says_what_the_streams_hold_through_a_kill_of_the_broker() {
 }
 
 #[test]
+fn what_goes_wrong_on_purpose_stands_in_the_ledger_and_nothing_is_lost_or_doubled() {
+    let mut place = Place::empty();
+    place.declare_tenant(TENANT);
+    let _nats = place.start_nats();
+    assert!(place.wegweiser(&["accounts", "apply"]).status.success());
+    assert!(place.wegweiser(&["streams", "apply"]).status.success());
+    let path = place.path("ledger.jsonl");
+    let arguments = ["fleet", "--devices", "10", "--metrics-interval", "500ms", "--for", "12s"];
+    let wrong = ["--duplicates", "30", "--malformed", "20", "--disconnect-every", "4s"];
+    let rest = ["--clock-skew", "90s", "--connect-over", "1s", "--ledger", text(&path)];
+    let said = place.wegweiser(&[&arguments[..], &wrong, &rest].concat());
+    assert_eq!(said.status.code(), Some(0), "{}{}", stdout(&said), stderr(&said));
+
+    let ledger = read(&path);
+    let chaos =
+        |what: &str| -> u64 { ledger.iter().map(|device| count(device, "chaos", what)).sum() };
+    for what in ["duplicates", "malformed", "malformed_confirmed", "disconnects"] {
+        assert!(chaos(what) > 0, "no {what}");
+    }
+    let held = place.wegweiser(&["streams", "status", "--output", "json"]);
+    let held: Value = serde_json::from_slice(&held.stdout).unwrap();
+    let confirmed: u64 = ledger.iter().map(|device| count(device, "metric", "confirmed")).sum();
+    let malformed = chaos("malformed_confirmed")..=chaos("malformed");
+    let beside = messages(&held, "METRICS") - confirmed;
+    assert!(malformed.contains(&beside), "{beside} beside the good ones, {malformed:?} malformed");
+    let offsets: BTreeSet<i64> =
+        ledger.iter().map(|device| device["chaos"]["clock_offset_ms"].as_i64().unwrap()).collect();
+    assert!(
+        offsets.len() > 5 && offsets.iter().all(|offset| offset.abs() <= 90_000),
+        "{offsets:?}"
+    );
+}
+
+#[test]
 fn a_second_start_reports_the_same_devices() {
     let mut place = Place::empty();
     place.declare_tenant(TENANT);
