@@ -108,6 +108,10 @@ docs-config: ## Write docs/configuration.md from what the programs say of their 
 bench: programs ## Measure the pipeline beside its floors and peers on this machine (BENCH_RUNS=5 BENCH_LEGS=pipeline,peers)
 	cargo run --release --locked -p bench --bin bench
 
+.PHONY: chaos
+chaos: programs ## Break what can break and account for every message (CHAOS_SCALE=10 CHAOS_ONLY=poison,shares)
+	cargo run --release --locked -p chaos --bin chaos
+
 ##@ Find out
 
 .PHONY: help

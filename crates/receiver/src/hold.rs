@@ -16,6 +16,7 @@ use storage::Written;
 use tokio::time::Instant;
 
 use crate::batch::{Accepted, Batch};
+use crate::doubt::{DOUBT_PAUSE, Doubtful};
 use crate::lanes::Lane;
 use crate::metrics::{Figures, Stage};
 use crate::pipeline::{Outcome, Settled};
@@ -46,6 +47,8 @@ pub(crate) struct Source {
     pull: Option<Pull>,
     /// Fetched beside a write, not yet decoded.
     ahead: Vec<Delivery>,
+    /// Not settled by anybody before; held until they are taken one at a time.
+    doubtful: Doubtful,
     /// When what is held shows its next sign of life. It outlasts each piece of work, or work
     /// that fails quickly and often would never let it come.
     next_sign_of_life: Instant,
@@ -68,6 +71,7 @@ impl Source {
             stop: stop.clone(),
             pull: None,
             ahead: Vec::new(),
+            doubtful: Doubtful::default(),
             next_sign_of_life: Instant::now(),
             backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
             figures,
@@ -76,9 +80,28 @@ impl Source {
 
     /// The next deliveries; `None` once stopping and nothing is left to take.
     pub(crate) async fn fetch(&mut self) -> Option<Vec<Delivery>> {
-        let deliveries = self.fetch_patiently().await?;
+        let mut deliveries = Vec::new();
+        while deliveries.is_empty() {
+            deliveries = match self.next_doubtful().await {
+                Some(alone) => vec![alone],
+                None => {
+                    let fetched = self.fetch_patiently().await?;
+                    self.doubtful.set_apart(fetched)
+                }
+            };
+        }
         self.figures.fetched(&deliveries);
         Some(deliveries)
+    }
+
+    /// Waits once, with everything held alive, before the first of those in doubt.
+    async fn next_doubtful(&mut self) -> Option<Delivery> {
+        if !self.doubtful.is_empty() && self.doubtful.has_to_wait() {
+            let stop = self.stop.clone();
+            let pause = stop.run_until_cancelled(tokio::time::sleep(DOUBT_PAUSE));
+            self.keep_alive_during(&[], false, pause).await;
+        }
+        self.doubtful.take()
     }
 
     async fn fetch_patiently(&mut self) -> Option<Vec<Delivery>> {
@@ -205,14 +228,17 @@ impl Source {
             return work.await;
         };
         let every = (pull.ack_wait() / SIGNS_OF_LIFE).max(SIGN_OF_LIFE_AT_MOST_EVERY);
-        let (ahead, next_sign_of_life) = (&mut self.ahead, &mut self.next_sign_of_life);
+        let (ahead, doubtful) = (&mut self.ahead, &self.doubtful);
+        let next_sign_of_life = &mut self.next_sign_of_life;
+        // Whatever is held when a deadly message is written loses an attempt.
+        let fetch_ahead = fetch_ahead && doubtful.is_empty();
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
                 () = tokio::time::sleep_until(*next_sign_of_life) => {
                     *next_sign_of_life = Instant::now() + every;
-                    for delivery in held.iter().copied().chain(&*ahead) {
+                    for delivery in held.iter().copied().chain(&*ahead).chain(doubtful.iter()) {
                         // A lost sign of life costs nothing until ack_wait, and there are more.
                         let _ = delivery.progress().await;
                     }

@@ -5,6 +5,7 @@
 
 mod batch;
 mod crash_poison;
+mod doubt;
 mod hold;
 mod lanes;
 mod metrics;

@@ -1,61 +1,12 @@
 //! What an operator's monitoring sees: every figure that docs/metrics.md names, and no other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use anyhow::Result;
 
-use crate::world::{Process, World, eventually, now_ms, repository};
+use crate::world::{Process, World, eventually, get, now_ms, repository, scrape};
 
 const LANES: [&str; 4] = ["METRICS", "HEARTBEATS", "MONITORING", "RESPONSES"];
-
-/// One scrape.
-struct Page {
-    text: String,
-    /// Values by name with labels.
-    values: BTreeMap<String, f64>,
-}
-
-impl Page {
-    /// `name` with labels, or the reason why it is not there.
-    fn value(&self, name: &str) -> Result<f64> {
-        self.values.get(name).copied().with_context(|| format!("{name} is not in\n{}", self.text))
-    }
-
-    fn is(&self, name: &str, value: f64) -> bool {
-        self.values.get(name) == Some(&value)
-    }
-
-    fn names(&self) -> BTreeSet<String> {
-        let types = self.text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-        types.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
-    }
-}
-
-async fn get(process: &Process, listening: &str, path: &str) -> Result<String> {
-    process.logs(listening).await?;
-    let log = process.log();
-    let line = log.lines().find(|line| line.contains(listening)).context("it was just there")?;
-    let address = line.split("address=").nth(1).context("a line with its address")?;
-    let mut connection = TcpStream::connect(address.trim()).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    connection.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).await?;
-    let (_, body) = answer.split_once("\r\n\r\n").context("a head and a body")?;
-    Ok(body.to_owned())
-}
-
-async fn scrape(process: &Process, listening: &str) -> Result<Page> {
-    let text = get(process, listening, "/metrics").await?;
-    let mut values = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let (name, value) = line.rsplit_once(' ').context("a name and a value")?;
-        values.insert(name.to_owned(), value.parse()?);
-    }
-    Ok(Page { text, values })
-}
 
 /// Names that docs/metrics.md gives under these headings.
 fn documented(headings: &[&str]) -> Result<BTreeSet<String>> {

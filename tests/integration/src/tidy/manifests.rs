@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("devstack", &[]),
     ("integration", BESIDE),
     ("bench", BESIDE),
+    ("chaos", BESIDE),
 ];
 
 /// Libraries that one crate alone names, so that replacing one is a change of one crate.
@@ -39,9 +40,9 @@ const EDGES: &[(&str, &str)] = &[
     ("backoff", "runtime"),
 ];
 
-/// The stories look at servers as others do, and the benchmark measures what the libraries alone
-/// can do: these two may name any library.
-const OUTSIDERS: [&str; 2] = ["integration", "bench"];
+/// The stories and the faults look at servers as others do, and the benchmark measures what the
+/// libraries alone can do: these may name any library.
+const OUTSIDERS: [&str; 3] = ["integration", "bench", "chaos"];
 /// Tests of every crate may start the real servers.
 const TEST_SERVERS: &str = "devstack";
 

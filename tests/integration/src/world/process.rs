@@ -37,6 +37,11 @@ impl Process {
         Ok(Self { child, log })
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -44,7 +49,7 @@ impl Process {
 
     /// Most memory that it ever had resident, in bytes.
     pub(crate) fn peak_resident_bytes(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.split_whitespace().next()).context("VmHWM")?;
         Ok(kib.parse::<u64>()? * 1024)
@@ -83,18 +88,17 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.kill();
         // Shown only where the story fails.
-        eprintln!("--- {}\n{}", self.log.display(), self.log());
+        if cfg!(test) {
+            eprintln!("--- {}\n{}", self.log.display(), self.log());
+        }
     }
 }
 
 /// Built beside the test binary by `make test`, which builds all programs first.
 pub(super) fn executable(program: &str) -> Result<PathBuf> {
     let tests = std::env::current_exe()?;
-    let path = tests
-        .ancestors()
-        .nth(2)
-        .context("the test binary lies in target/{profile}/deps")?
-        .join(program);
-    anyhow::ensure!(path.exists(), "{} is missing; run `make test`", path.display());
-    Ok(path)
+    // A test lies in target/{profile}/deps, a program in target/{profile}.
+    let beside = tests.ancestors().skip(1).take(2).map(|dir| dir.join(program));
+    let mut found = beside.filter(|path| path.is_file());
+    found.next().with_context(|| format!("{program} is not built; run `make test`"))
 }

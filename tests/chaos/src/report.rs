@@ -1,0 +1,97 @@
+//! The figures of a run, as one table for people and as JSON for programs.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use devstack::output;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::findings::{Figure, Findings};
+use crate::scenarios::Scenario;
+use crate::settings::ChaosSettings;
+
+/// Everything that a run found.
+#[derive(Serialize)]
+pub(crate) struct Report<'a> {
+    #[serde(with = "time::serde::rfc3339")]
+    finished: OffsetDateTime,
+    settings: &'a ChaosSettings,
+    holds: bool,
+    scenarios: &'a [Row],
+}
+
+/// One scenario of a run.
+#[derive(Serialize)]
+pub(crate) struct Row {
+    name: &'static str,
+    what: &'static str,
+    metric: &'static str,
+    log: &'static str,
+    pub(crate) holds: bool,
+    seconds: f64,
+    figures: Findings,
+    /// Why it could not be run to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
+}
+
+impl Row {
+    pub(crate) fn new(scenario: &Scenario, found: Result<Findings>, took: Duration) -> Self {
+        let Scenario { name, what, metric, log, .. } = *scenario;
+        let (figures, failed) = match found {
+            Ok(figures) => (figures, None),
+            Err(error) => (Findings::default(), Some(format!("{error:#}"))),
+        };
+        let holds = failed.is_none() && figures.hold();
+        Self { name, what, metric, log, holds, seconds: took.as_secs_f64(), figures, failed }
+    }
+
+    /// The row as people read it.
+    pub(crate) fn print(&self) {
+        let Self { name, what, metric, log, seconds, .. } = self;
+        let verdict = if self.holds { "holds" } else { "FAILS" };
+        output::line(&format!("\n{name}  {verdict}  {seconds:.0} s"));
+        output::line(&format!("    {what}"));
+        for Figure { what, value, demanded, holds } in &self.figures.0 {
+            let demanded = demanded.as_ref().map_or(String::new(), |demanded| {
+                let word = if *holds { "as demanded" } else { "DEMANDED" };
+                format!("  ({word}: {demanded})")
+            });
+            output::line(&format!("    {what:<62} {value:>12}{demanded}"));
+        }
+        if let Some(failed) = &self.failed {
+            output::line(&format!("    could not be run to its end: {failed}"));
+        }
+        output::line(&format!("    told by  metric {metric}; log {log:?}"));
+    }
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(settings: &'a ChaosSettings, rows: &'a [Row]) -> Self {
+        let holds = rows.iter().all(|row| row.holds);
+        Self { finished: OffsetDateTime::now_utc(), settings, holds, scenarios: rows }
+    }
+
+    /// One line a scenario, and where the rest is. Whether everything holds.
+    pub(crate) fn print(&self) -> bool {
+        output::line(&format!("\n{:<28}{:>7}{:>9}  told by", "", "", "seconds"));
+        for Row { name, metric, log, holds, seconds, .. } in self.scenarios {
+            let verdict = if *holds { "holds" } else { "FAILS" };
+            output::line(&format!("{name:<28}{verdict:>7}{seconds:>9.0}  {metric}; {log:?}"));
+        }
+        self.holds
+    }
+
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        }
+        let json = serde_json::to_string_pretty(self)?;
+        fs::write(path, json).with_context(|| format!("writing {}", path.display()))?;
+        output::line(&format!("\nfigures: {}", path.display()));
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! Each sink goes away in several ways while the other one's lanes go on.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use runtime::shutdown::CancellationToken;
+use tokio_postgres::Client;
+
+use crate::books::Balance;
+use crate::findings::Findings;
+use crate::load::Fleet;
+use crate::settings::Scale;
+use crate::stage::{MAX_CONNECTIONS, POSTGRES_LANES, REDIS_LANES, Stage};
+use crate::world::sql_client;
+
+const PER_SECOND: u64 = 3_000;
+/// Of the quiet rate, either way.
+const WITHIN: f64 = 0.1;
+
+/// A way to be away.
+#[derive(Clone, Copy)]
+enum Fault {
+    RedisStopped,
+    PostgresStopped,
+    PostgresKilled,
+    RedisFull,
+    PostgresCrowded,
+}
+
+impl Fault {
+    const ALL: [Self; 5] = [
+        Self::RedisStopped,
+        Self::PostgresStopped,
+        Self::PostgresKilled,
+        Self::RedisFull,
+        Self::PostgresCrowded,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::RedisStopped => "Redis stopped",
+            Self::PostgresStopped => "Postgres stopped",
+            Self::PostgresKilled => "Postgres kill -9",
+            Self::RedisFull => "Redis at maxmemory",
+            Self::PostgresCrowded => "Postgres at max_connections",
+        }
+    }
+
+    /// How long it is away: the first two for a minute.
+    fn time(self, scale: Scale) -> Duration {
+        match self {
+            Self::RedisStopped | Self::PostgresStopped => scale.time(60, 8),
+            Self::PostgresKilled | Self::RedisFull | Self::PostgresCrowded => scale.time(20, 6),
+        }
+    }
+
+    /// Lanes of this sink, and those of the other.
+    const fn lanes(self) -> [&'static [(&'static str, &'static str)]; 2] {
+        match self {
+            Self::RedisStopped | Self::RedisFull => [REDIS_LANES, POSTGRES_LANES],
+            _ => [POSTGRES_LANES, REDIS_LANES],
+        }
+    }
+}
+
+pub(crate) async fn run(scale: Scale) -> Result<Findings> {
+    let per_second = scale.count(PER_SECOND, 500);
+    let mut stage = Stage::start(scale.ack_wait(), None).await?;
+    let fleet = Fleet::start(&stage.world).await?;
+    stage.add_replicas(2).await?;
+    let (stop, mut findings) = (CancellationToken::new(), Findings::default());
+    let faults = async {
+        // What is measured before is measured over as long a time as what is compared with it.
+        let quiet = scale.time(20, 4);
+        tokio::time::sleep(scale.time(5, 2)).await;
+        let points = stage.rate(REDIS_LANES, quiet).await?;
+        let records = stage.rate(POSTGRES_LANES, quiet).await?;
+        for fault in Fault::ALL {
+            let other = if fault.lanes()[1] == REDIS_LANES { points } else { records };
+            try_fault(&mut stage, fault, scale, per_second, other, &mut findings).await?;
+        }
+        stop.cancel();
+        anyhow::Ok(())
+    };
+    tokio::try_join!(fleet.send_until(&stop, per_second), faults)?;
+    fleet.confirmed().await?;
+    stage.drained().await?;
+    Balance::of(&stage, &fleet).await?.judge(&mut findings);
+    findings.must_be("redelivered", stage.all_progress().await?.redelivered, 0);
+    for (stream, sink) in [("METRICS", "redis"), ("RESPONSES", "postgres")] {
+        let figure = format!(r#"wegweiser_sink_retries_total{{stream="{stream}"}}"#);
+        stage.told(&mut findings, &figure, &format!("{sink} is unavailable")).await?;
+    }
+    Ok(findings)
+}
+
+async fn try_fault(
+    stage: &mut Stage,
+    fault: Fault,
+    scale: Scale,
+    per_second: u64,
+    quiet: f64,
+    findings: &mut Findings,
+) -> Result<()> {
+    let [ill, well] = fault.lanes();
+    let crowd = begin(stage, fault).await?;
+    let rate = stage.rate(well, fault.time(scale)).await?;
+    let waiting = stage.progress(ill).await?.lag;
+    end(stage, fault, crowd).await?;
+    let caught_up = stage.caught_up(ill, per_second).await?;
+    let name = fault.name();
+    let ratio = rate / quiet;
+    if scale.is_full() {
+        findings.within(format!("{name}: other sink to quiet"), ratio, 1.0 - WITHIN, 1.0 + WITHIN);
+    } else {
+        findings.tell(format!("{name}: other sink to quiet"), format!("{ratio:.2}"));
+    }
+    findings.must(format!("{name}: messages waited"), waiting > 0);
+    let seconds = format!("{:.1}", caught_up.as_secs_f64());
+    findings.tell(format!("{name}: caught up after, s"), seconds);
+    Ok(())
+}
+
+/// The connections that crowd Postgres.
+type Crowd = Vec<Client>;
+
+async fn begin(stage: &mut Stage, fault: Fault) -> Result<Crowd> {
+    match fault {
+        Fault::RedisStopped => stage.redis.stop()?,
+        Fault::PostgresStopped => stage.postgres.stop()?,
+        Fault::PostgresKilled => stage.postgres.kill()?,
+        Fault::RedisFull => set_maxmemory(stage, "1mb").await?,
+        Fault::PostgresCrowded => return crowd(stage).await,
+    }
+    Ok(Vec::new())
+}
+
+async fn end(stage: &mut Stage, fault: Fault, crowd: Crowd) -> Result<()> {
+    drop(crowd);
+    match fault {
+        Fault::RedisStopped => stage.redis.restart(),
+        Fault::PostgresStopped | Fault::PostgresKilled => stage.postgres.restart(),
+        Fault::RedisFull => set_maxmemory(stage, "0").await,
+        Fault::PostgresCrowded => Ok(()),
+    }
+}
+
+async fn set_maxmemory(stage: &Stage, bytes: &str) -> Result<()> {
+    let mut redis = stage.world.redis().await?;
+    let set = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).to_owned();
+    set.query_async::<()>(&mut redis).await.context("setting maxmemory")
+}
+
+/// Takes every connection, the receivers' too.
+async fn crowd(stage: &Stage) -> Result<Crowd> {
+    // What receivers take between being thrown out and the last place being taken.
+    const ROUNDS: usize = 50;
+    let mut crowd = vec![sql_client(&stage.world.database).await?];
+    let throw_out = "select pg_terminate_backend(pid) from pg_stat_activity
+                     where application_name = 'wegweiser' and pid <> pg_backend_pid()";
+    for _ in 0..ROUNDS {
+        crowd[0].execute(throw_out, &[]).await?;
+        while let Ok(client) = sql_client(&stage.world.database).await {
+            crowd.push(client);
+        }
+        let ours = "select count(*) from pg_stat_activity where application_name = 'wegweiser'";
+        let left: i64 = crowd[0].query_one(ours, &[]).await?.get(0);
+        if left == 0 {
+            return Ok(crowd);
+        }
+    }
+    bail!("receivers kept a connection of {MAX_CONNECTIONS} in {ROUNDS} rounds")
+}
