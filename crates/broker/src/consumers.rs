@@ -18,10 +18,21 @@ pub struct ConsumerState {
     pub num_ack_pending: u64,
     /// Messages that were delivered more than once and are not settled.
     pub num_redelivered: u64,
+    /// Somebody paused it: it delivers nothing until resumed.
+    #[serde(default)]
+    pub paused: bool,
     #[serde(with = "time::serde::rfc3339", rename = "ts")]
     answered: OffsetDateTime,
     ack_floor: AckFloor,
+    delivered: Delivered,
     config: ConsumerLimits,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Delivered {
+    consumer_seq: u64,
+    #[serde(default, with = "time::serde::rfc3339::option", rename = "last_active")]
+    newest: Option<OffsetDateTime>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -52,6 +63,17 @@ impl ConsumerState {
     #[must_use]
     pub const fn ack_wait(&self) -> Duration {
         Duration::from_nanos(self.config.ack_wait)
+    }
+
+    /// Deliveries so far, repeated ones included.
+    #[must_use]
+    pub const fn deliveries(&self) -> u64 {
+        self.delivered.consumer_seq
+    }
+
+    /// Whether the server has delivered something since it was started, or never had to.
+    pub(crate) const fn remembers_deliveries(&self) -> bool {
+        self.delivered.newest.is_some() || self.delivered.consumer_seq == 0
     }
 
     /// Whether every message of the stream is settled.

@@ -6,6 +6,7 @@
 use async_nats::{Client, Message};
 use bytes::Bytes;
 use protocol::{DeviceSubject, MessageId, MessageKey, SubjectError, UnixMillis};
+use tokio::time::Instant;
 
 use crate::{BrokerGone, Parked};
 
@@ -21,20 +22,34 @@ pub struct Delivery {
     sequence: u64,
     attempt: u64,
     published: UnixMillis,
+    may_be_repeated: bool,
+    ours_until: Instant,
+}
+
+/// What its request tells of a delivery, beside the delivery itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// The broker may have forgotten what became of messages published before this.
+    pub(crate) forgotten_before: UnixMillis,
+    /// Until then nobody else is given the message, whenever it was sent to us.
+    pub(crate) ours_until: Instant,
 }
 
 impl Delivery {
     /// `None`: not delivered by a consumer, so there is nothing to acknowledge.
-    pub(crate) fn new(client: &Client, message: Message) -> Option<Self> {
+    pub(crate) fn new(client: &Client, message: Message, origin: Origin) -> Option<Self> {
         let reply = message.reply.clone()?;
         let info = AckSubject::parse(&reply)?;
         let published = i64::try_from(info.published_ns / NANOSECONDS_A_MILLISECOND).ok()?;
+        let published = UnixMillis::new(published);
         Some(Self {
             client: client.clone(),
             stream: info.stream.into(),
             sequence: info.sequence,
             attempt: info.attempt,
-            published: UnixMillis::new(published),
+            may_be_repeated: info.attempt > 1 || published < origin.forgotten_before,
+            ours_until: origin.ours_until,
+            published,
             reply,
             message,
         })
@@ -76,6 +91,13 @@ impl Delivery {
     #[must_use]
     pub const fn attempt(&self) -> u64 {
         self.attempt
+    }
+
+    /// Whether it may have had its effect before: it says so itself, it is older than the broker's
+    /// own memory of deliveries, or it lay so long on its way or here that another may have it too.
+    #[must_use]
+    pub fn may_be_repeated(&self) -> bool {
+        self.may_be_repeated || Instant::now() >= self.ours_until
     }
 
     /// When the broker took the message, by the broker's clock.

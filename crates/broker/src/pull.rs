@@ -13,9 +13,11 @@ use std::time::Duration;
 use async_nats::{StatusCode, Subscriber};
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
+use protocol::UnixMillis;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::delivery::Origin;
 use crate::{Broker, BrokerGone, Delivery};
 
 /// How long one request waits at the server for messages. Also bounds how long a quiet
@@ -28,6 +30,9 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Most bytes that one request brings, so that memory is bounded for large messages too. Above
 /// the largest message that a stream takes, or that would never be delivered.
 const REQUEST_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// How far the broker's clock and ours may be apart, when a restart of the broker is dated.
+const CLOCKS_APART_MS: i64 = 10_000;
 
 /// A durable consumer from which deliveries are pulled.
 pub struct Pull {
@@ -42,6 +47,10 @@ pub struct Pull {
     requests: u64,
     batch: usize,
     ack_wait: Duration,
+    /// Which run of which server the connection leads to.
+    server_id: String,
+    /// A server that was killed may have forgotten acks and attempts of what is older.
+    forgotten_before: UnixMillis,
     /// Messages that the request under way may still bring.
     outstanding: usize,
     requested: Instant,
@@ -67,7 +76,7 @@ impl Pull {
         consumer: &str,
         batch: usize,
     ) -> Result<Self, BrokerGone> {
-        let ack_wait = broker.consumer_state(stream, consumer).await?.ack_wait();
+        let state = broker.consumer_state(stream, consumer).await?;
         let inbox = broker.client().new_inbox();
         let subscriber = broker
             .client()
@@ -86,7 +95,13 @@ impl Pull {
             inbox,
             requests: 0,
             batch,
-            ack_wait,
+            ack_wait: state.ack_wait(),
+            server_id: broker.client().server_info().server_id,
+            forgotten_before: if state.remembers_deliveries() {
+                UnixMillis::new(0)
+            } else {
+                horizon_of_now()
+            },
             outstanding: 0,
             requested: Instant::now(),
             closing: false,
@@ -165,6 +180,7 @@ impl Pull {
 
     async fn send_request(&mut self) -> Result<(), BrokerGone> {
         self.connections.mark_unchanged();
+        self.meet_server();
         self.requests += 1;
         self.broker
             .client()
@@ -178,6 +194,16 @@ impl Pull {
         self.outstanding = self.batch;
         self.requested = Instant::now();
         Ok(())
+    }
+
+    /// Another server, or the same one started again: what it wrote of our acks may be old.
+    fn meet_server(&mut self) {
+        let server_id = self.broker.client().server_info().server_id;
+        if server_id != self.server_id {
+            tracing::info!(consumer = self.request_subject, "another run of the broker");
+            self.server_id = server_id;
+            self.forgotten_before = horizon_of_now();
+        }
     }
 
     fn reply_subject(&self) -> String {
@@ -211,7 +237,12 @@ impl Pull {
         match status(&message) {
             Status::Deliver => {
                 self.outstanding = self.outstanding.saturating_sub(1);
-                Ok(Delivery::new(self.broker.client(), message))
+                let origin = Origin {
+                    forgotten_before: self.forgotten_before,
+                    // It was sent at the request at the earliest; half, so that there is time left.
+                    ours_until: self.requested + self.ack_wait / 2,
+                };
+                Ok(Delivery::new(self.broker.client(), message, origin))
             }
             // Deliveries come under their own subject, words about a request under its reply's.
             _ if *message.subject != self.reply_subject() => Ok(None),
@@ -226,6 +257,10 @@ impl Pull {
             }
         }
     }
+}
+
+fn horizon_of_now() -> UnixMillis {
+    UnixMillis::new(UnixMillis::now().get().saturating_add(CLOCKS_APART_MS))
 }
 
 fn status(message: &async_nats::Message) -> Status {

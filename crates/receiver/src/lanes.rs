@@ -2,7 +2,6 @@
 //!
 //! Lanes share nothing but their sinks' servers, so none queues behind another.
 
-use broker::Delivery;
 use protocol::{CommandResponse, Event, Heartbeat, MetricPoint, MonitoringReport};
 use storage::{
     HeartbeatWrite, OfflineRule, RealtimeBody, RealtimeWrite, Records, RingWrite, Rings,
@@ -50,7 +49,7 @@ impl Lane for Metrics {
             writes.push(RingWrite {
                 point: record,
                 received: delivery.published(),
-                repeated: repeated || is_redelivered(delivery),
+                repeated: repeated || delivery.may_be_repeated(),
             });
         }
         self.0.write(&writes).await
@@ -138,9 +137,4 @@ async fn write_realtime<R>(
         });
     }
     records.write_realtime(&writes).await
-}
-
-/// An earlier delivery may have been written and not acknowledged.
-const fn is_redelivered(delivery: &Delivery) -> bool {
-    delivery.attempt() > 1
 }

@@ -28,6 +28,29 @@ struct Lag {
     held: u64,
     /// Age of the oldest message that is not settled, by the broker's clock.
     oldest_seconds: f64,
+    /// Deliveries so far.
+    deliveries: u64,
+    /// Whether the consumer is paused on the server.
+    paused: bool,
+    /// Whether messages wait, nobody holds any, and none was delivered since the last look.
+    stalled: bool,
+}
+
+impl Lag {
+    /// Compares with what was seen before, and tells when that is news.
+    fn compare(&mut self, stream: &str, before: Option<Self>) {
+        let Some(before) = before else { return };
+        let idle = before.deliveries == self.deliveries && self.held == 0;
+        self.stalled = idle && self.waiting > 0 && before.waiting > 0;
+        let Self { waiting, paused, .. } = *self;
+        match (before.stalled, self.stalled) {
+            (false, true) => {
+                tracing::warn!(stream, waiting, paused, "messages wait and none is delivered");
+            }
+            (true, false) => tracing::info!(stream, waiting, "messages are delivered again"),
+            _ => {}
+        }
+    }
 }
 
 /// What was seen last.
@@ -78,7 +101,11 @@ impl Samples {
             None
         };
         match answer {
-            Some(Ok(lag)) => _ = self.seen().lags.insert(stream, lag),
+            Some(Ok(mut lag)) => {
+                let lags = &mut self.seen().lags;
+                lag.compare(stream, lags.get(stream).copied());
+                lags.insert(stream, lag);
+            }
             unanswered => {
                 self.seen().lags.remove(stream);
                 let error = unanswered.and_then(Result::err).map(|error| error.to_string());
@@ -160,8 +187,14 @@ impl Samples {
 
 async fn lag(broker: &Broker, stream: &str, consumer: &str) -> Result<Lag, BrokerGone> {
     let state = broker.consumer_state(stream, consumer).await?;
-    let mut lag =
-        Lag { waiting: state.num_pending, held: state.num_ack_pending, oldest_seconds: 0.0 };
+    let mut lag = Lag {
+        waiting: state.num_pending,
+        held: state.num_ack_pending,
+        oldest_seconds: 0.0,
+        deliveries: state.deliveries(),
+        paused: state.paused,
+        stalled: false,
+    };
     if !state.is_drained() {
         let applied = broker.applied_until(stream, consumer).await?;
         let age_ms = state.server_time().since(applied).max(0);

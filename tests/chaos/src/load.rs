@@ -123,12 +123,12 @@ impl Fleet {
                 tokio::time::sleep(LOOK_AGAIN).await;
                 continue;
             }
-            for number in handed..(handed + HANDED_AT_ONCE).min(messages) {
-                let number = before + number;
+            let up_to = (handed + HANDED_AT_ONCE).min(messages);
+            for number in before + handed..before + up_to {
                 let agent = &self.agents[usize::try_from(number % AGENTS)?];
                 agent.report(number / AGENTS)?;
-                handed += 1;
             }
+            handed = up_to;
             tokio::task::yield_now().await;
         }
         Ok(())
@@ -164,8 +164,17 @@ impl Fleet {
         errors.last().map(|error| error.to_string())
     }
 
-    /// Waits until the broker has acknowledged everything.
+    /// Waits until the broker has acknowledged everything, and then one last heartbeat of each:
+    /// of two in the same millisecond either may be the newest.
     pub(crate) async fn confirmed(&self) -> Result<()> {
+        self.acknowledged().await?;
+        for agent in &self.agents {
+            agent.heartbeat()?;
+        }
+        self.acknowledged().await
+    }
+
+    async fn acknowledged(&self) -> Result<()> {
         const WITHIN: Duration = Duration::from_secs(120);
         let all = eventually_within(WITHIN, "everything acknowledged", async || {
             Ok((self.waiting() == 0).then_some(()))

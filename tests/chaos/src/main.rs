@@ -21,9 +21,8 @@ use std::process::ExitCode;
 use devstack::output;
 use runtime::EXIT_USAGE;
 use runtime::settings::Reader;
-use tokio::time::Instant;
 
-use crate::report::{Report, Row};
+use crate::report::Report;
 use crate::settings::ChaosSettings;
 
 fn main() -> ExitCode {
@@ -46,11 +45,9 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(settings: &ChaosSettings) -> anyhow::Result<bool> {
     let mut rows = Vec::new();
-    for scenario in settings.chosen()? {
-        let started = Instant::now();
-        let row = Row::new(scenario, (scenario.run)(settings.scale).await, started.elapsed());
-        row.print();
-        rows.push(row);
+    for beside in settings.chosen()?.chunk_by(|one, next| one.waits && next.waits) {
+        let beside = beside.iter().map(|scenario| report::run(scenario, settings.scale));
+        rows.extend(futures::future::join_all(beside).await);
     }
     let report = Report::new(settings, &rows);
     let holds = report.print();

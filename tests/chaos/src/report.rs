@@ -8,10 +8,11 @@ use anyhow::{Context as _, Result};
 use devstack::output;
 use serde::Serialize;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use crate::findings::{Figure, Findings};
 use crate::scenarios::Scenario;
-use crate::settings::ChaosSettings;
+use crate::settings::{ChaosSettings, Scale};
 
 /// Everything that a run found.
 #[derive(Serialize)]
@@ -38,8 +39,17 @@ pub(crate) struct Row {
     failed: Option<String>,
 }
 
+/// Runs a scenario, and prints what it found.
+pub(crate) async fn run(scenario: &Scenario, scale: Scale) -> Row {
+    let started = Instant::now();
+    let found = (scenario.run)(scale).await;
+    let row = Row::new(scenario, found, started.elapsed());
+    row.print();
+    row
+}
+
 impl Row {
-    pub(crate) fn new(scenario: &Scenario, found: Result<Findings>, took: Duration) -> Self {
+    fn new(scenario: &Scenario, found: Result<Findings>, took: Duration) -> Self {
         let Scenario { name, what, metric, log, .. } = *scenario;
         let (figures, failed) = match found {
             Ok(figures) => (figures, None),
@@ -50,7 +60,7 @@ impl Row {
     }
 
     /// The row as people read it.
-    pub(crate) fn print(&self) {
+    fn print(&self) {
         let Self { name, what, metric, log, seconds, .. } = self;
         let verdict = if self.holds { "holds" } else { "FAILS" };
         output::line(&format!("\n{name}  {verdict}  {seconds:.0} s"));

@@ -52,11 +52,8 @@ pub(crate) struct Progress {
 }
 
 impl Stage {
-    /// `ack_wait`: in place of the declared one. `store_max_bytes`: the broker's disk limit.
-    pub(crate) async fn start(
-        ack_wait: Option<Duration>,
-        store_max_bytes: Option<u64>,
-    ) -> Result<Self> {
+    /// `ack_wait`: in place of the declared one.
+    pub(crate) async fn start(ack_wait: Option<Duration>) -> Result<Self> {
         // A kill may cost Redis nothing here, or what it lost would look like ours.
         let redis = Redis::builder().persist(true).start()?;
         let postgres = Postgres::builder()
@@ -64,7 +61,7 @@ impl Stage {
             // A backend whose client was killed ends at once, rather than at its next answer.
             .setting("client_connection_check_interval=200ms")
             .start()?;
-        let world = World::start_on(redis.port(), &postgres.address(), store_max_bytes).await?;
+        let world = World::start_on(redis.port(), &postgres.address()).await?;
         let jetstream = jetstream::new(world.operator().await?);
         let mut settings = Vec::new();
         for (name, value) in

@@ -1,9 +1,8 @@
 //! What `make test` runs of the suite: a cut of the scenarios, and that the documentation names all.
 
 use anyhow::{Result, ensure};
-use tokio::time::Instant;
 
-use crate::report::Row;
+use crate::report;
 use crate::scenarios::{ALL, Scenario};
 use crate::settings::Scale;
 use crate::world::repository;
@@ -16,11 +15,7 @@ const LEFT_OUT: [&str; 4] = ["network", "all-dead-at-last-delivery", "shares", "
 async fn a_cut_of_the_suite_holds() -> Result<()> {
     let mut failed = Vec::new();
     for scenario in ALL.iter().filter(|scenario| !LEFT_OUT.contains(&scenario.name)) {
-        let started = Instant::now();
-        let found = (scenario.run)(Scale::SHORT).await;
-        let row = Row::new(scenario, found, started.elapsed());
-        row.print();
-        if !row.holds {
+        if !report::run(scenario, Scale::SHORT).await.holds {
             failed.push(scenario.name);
         }
     }

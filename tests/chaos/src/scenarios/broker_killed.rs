@@ -18,7 +18,7 @@ const PUBLISHED_WITHIN: std::time::Duration = std::time::Duration::from_secs(600
 pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     let (messages, kills) = (scale.count(MESSAGES, 6_000), scale.count(KILLS, 2));
     let per_second = scale.count(PER_SECOND, 1_000);
-    let mut stage = Stage::start(scale.ack_wait(), None).await?;
+    let mut stage = Stage::start(scale.ack_wait()).await?;
     let fleet = Fleet::start(&stage.world).await?;
     stage.add_replicas(2).await?;
     tokio::try_join!(

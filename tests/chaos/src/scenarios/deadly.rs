@@ -42,7 +42,7 @@ pub(crate) async fn run_with_all_dead(scale: Scale) -> Result<Findings> {
 
 async fn kill_by_message(scale: Scale, all_dead_at_last: bool) -> Result<Findings> {
     let messages = scale.count(MESSAGES, 4_000);
-    let mut stage = Stage::start(scale.ack_wait(), None).await?;
+    let mut stage = Stage::start(scale.ack_wait()).await?;
     let fleet = Fleet::start(&stage.world).await?;
     let sql = sql_client(&stage.world.database).await?;
     sql.batch_execute(TRAP).await?;

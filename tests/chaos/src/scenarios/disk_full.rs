@@ -1,9 +1,13 @@
-//! The broker's disk limit is reached: agents keep what it refuses, and deliver it later.
+//! Streams reach their disk limit: agents keep what is refused, and deliver it once there is space.
+//!
+//! The backend's account takes no stream without `max_bytes`, so a stream's own limit is the one
+//! that is reached; the broker's is the sum of them.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use runtime::shutdown::CancellationToken;
+use tokio::time::Instant;
 
 use crate::books::Balance;
 use crate::findings::Findings;
@@ -12,44 +16,42 @@ use crate::settings::Scale;
 use crate::stage::Stage;
 use crate::world::eventually_within;
 
-const STORE_BYTES: u64 = 16 * 1024 * 1024;
+/// Streams that refuse what is new when they are full, with the kinds that they hold.
+const REFUSING: [(&str, &str); 2] = [("RESPONSES", "response"), ("MONITORING", "monitoring")];
+const LIMIT_BYTES: i64 = 256 * 1024;
+const FREED_BYTES: i64 = 1024 * 1024 * 1024;
 const PER_SECOND: u64 = 4_000;
 const FULL_WITHIN: Duration = Duration::from_secs(180);
-/// What agents hold before space is freed.
-const KEPT: u64 = 4_000;
-/// Not of the product: it only takes up space, in a stream of its own.
-const BALLAST: &str = "BALLAST";
-const BALLAST_MESSAGE_BYTES: usize = 64 * 1024;
+/// What agents hold of each kind before space is freed.
+const KEPT: u64 = 5_000;
 
 pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     let per_second = scale.count(PER_SECOND, 1_000);
-    let kept = scale.count(KEPT, 1_000);
-    let mut stage = Stage::start(scale.ack_wait(), Some(STORE_BYTES)).await?;
+    let kept = scale.count(KEPT, 200);
+    let mut stage = Stage::start(scale.ack_wait()).await?;
+    limit(&stage, LIMIT_BYTES).await?;
     let fleet = Fleet::start(&stage.world).await?;
     stage.add_replicas(2).await?;
     let (stop, mut findings) = (CancellationToken::new(), Findings::default());
     let filling = async {
-        let messages = fill(&stage).await?;
-        findings.tell("filled the store with, messages of 64 KiB", messages);
-        eventually_within(FULL_WITHIN, "agents keep what is refused", async || {
-            Ok((fleet.waiting() >= kept).then_some(()))
-        })
-        .await?;
-        // Records are what must never be dropped.
-        findings.within(
-            "responses kept by agents",
-            as_f64(fleet.waiting_of("response")),
-            1.0,
-            f64::INFINITY,
-        );
-        stop.cancel();
+        for (stream, kind) in REFUSING {
+            let what = format!("agents keep what {stream} refuses");
+            eventually_within(FULL_WITHIN, &what, async || {
+                Ok((fleet.waiting_of(kind) >= kept).then_some(()))
+            })
+            .await?;
+        }
+        for (_, kind) in REFUSING {
+            findings.tell(format!("kept by agents: {kind}"), fleet.waiting_of(kind));
+        }
         let refusal = fleet.last_error().context("the outboxes say why")?;
         findings.must(format!("agents say {refusal:?}"), refusal.contains("refuses"));
-        stage.jetstream().get_stream(BALLAST).await?.purge().await?;
+        stop.cancel();
         anyhow::Ok(())
     };
     tokio::try_join!(fleet.send_until(&stop, per_second), filling)?;
-    let freed = tokio::time::Instant::now();
+    limit(&stage, FREED_BYTES).await?;
+    let freed = Instant::now();
     fleet.confirmed().await?;
     let seconds = format!("{:.1}", freed.elapsed().as_secs_f64());
     findings.tell("all delivered after space was freed, s", seconds);
@@ -58,24 +60,12 @@ pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     Ok(findings)
 }
 
-fn as_f64(count: u64) -> f64 {
-    crate::stage::as_float(count)
-}
-
-/// Takes up all space that is left; how many messages that took.
-async fn fill(stage: &Stage) -> Result<u64> {
-    let config = async_nats::jetstream::stream::Config {
-        name: BALLAST.to_owned(),
-        subjects: vec!["ballast".to_owned()],
-        ..Default::default()
-    };
-    stage.jetstream().create_stream(config).await?;
-    let mut messages = 0;
-    loop {
-        let ballast = bytes::Bytes::from(vec![b'x'; BALLAST_MESSAGE_BYTES]);
-        if stage.jetstream().publish("ballast", ballast).await?.await.is_err() {
-            return Ok(messages);
-        }
-        messages += 1;
+async fn limit(stage: &Stage, max_bytes: i64) -> Result<()> {
+    for (stream, _) in REFUSING {
+        let stream = stage.jetstream().get_stream(stream).await?;
+        let mut config = stream.cached_info().config.clone();
+        config.max_bytes = max_bytes;
+        stage.jetstream().update_stream(config).await?;
     }
+    Ok(())
 }

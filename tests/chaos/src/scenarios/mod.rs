@@ -28,6 +28,8 @@ pub(crate) struct Scenario {
     pub(crate) metric: &'static str,
     /// Which line of a log would have.
     pub(crate) log: &'static str,
+    /// Whether it waits most of the time, so that it may run beside others that do.
+    pub(crate) waits: bool,
     pub(crate) run: fn(Scale) -> LocalBoxFuture<'static, Result<Findings>>,
 }
 
@@ -38,6 +40,7 @@ pub(crate) const ALL: &[Scenario] = &[
         what: "kill -9 a random one of 3 receivers 20 times during 500,000 messages of all streams",
         metric: "wegweiser_redelivered_messages_total",
         log: "connected to the broker",
+        waits: false,
         run: |scale| receivers_killed::run(scale).boxed_local(),
     },
     Scenario {
@@ -45,13 +48,15 @@ pub(crate) const ALL: &[Scenario] = &[
         what: "kill -9 nats-server 5 times while agents publish (sync_interval 2m)",
         metric: "wegweiser_broker_reconnects_total",
         log: "connection to the broker lost",
+        waits: false,
         run: |scale| broker_killed::run(scale).boxed_local(),
     },
     Scenario {
         name: "sinks-away",
-        what: "Redis stopped 60 s, Postgres stopped 60 s, Postgres kill -9, Redis at maxmemory, Postgres at max_connections, one after the other under load",
+        what: "Redis stopped 60 s, Postgres stopped 60 s, Postgres kill -9, Redis at maxmemory, Redis frozen, Postgres at max_connections, Postgres read-only, one after the other under load",
         metric: "wegweiser_sink_retries_total",
         log: "is unavailable",
+        waits: false,
         run: |scale| sinks_away::run(scale).boxed_local(),
     },
     Scenario {
@@ -59,6 +64,7 @@ pub(crate) const ALL: &[Scenario] = &[
         what: "a cut, 2 s of latency each way, and half-open connections between receivers and each server, under load",
         metric: "wegweiser_broker_reconnects_total, wegweiser_sink_retries_total",
         log: "pull request went silent",
+        waits: false,
         run: |scale| network::run(scale).boxed_local(),
     },
     Scenario {
@@ -66,6 +72,7 @@ pub(crate) const ALL: &[Scenario] = &[
         what: "1% poison of 30 kinds among 300,000 messages, against the same without",
         metric: "wegweiser_dead_letters_total",
         log: "parking",
+        waits: false,
         run: |scale| poison::run(scale).boxed_local(),
     },
     Scenario {
@@ -73,6 +80,7 @@ pub(crate) const ALL: &[Scenario] = &[
         what: "a message that kills whoever writes it, among others, with 3 replicas",
         metric: "wegweiser_dead_letters_total",
         log: "parking a message that no receiver survived",
+        waits: true,
         run: |scale| deadly::run(scale).boxed_local(),
     },
     Scenario {
@@ -80,13 +88,23 @@ pub(crate) const ALL: &[Scenario] = &[
         what: "the same, and every replica is dead when its last delivery fails",
         metric: "wegweiser_dead_letters_total",
         log: "parking a message that no receiver survived",
+        waits: true,
         run: |scale| deadly::run_with_all_dead(scale).boxed_local(),
+    },
+    Scenario {
+        name: "stalled-consumer",
+        what: "a consumer paused on the server; the broker's connections half-open",
+        metric: "wegweiser_consumer_lag_messages",
+        log: "messages wait and none is delivered",
+        waits: true,
+        run: |scale| stalled::run(scale).boxed_local(),
     },
     Scenario {
         name: "rolling-restart",
         what: "4 replicas restarted by SIGTERM one after the other under load",
         metric: "wegweiser_consumer_lag_messages",
         log: "stopped",
+        waits: false,
         run: |scale| rolling::run(scale).boxed_local(),
     },
     Scenario {
@@ -94,27 +112,23 @@ pub(crate) const ALL: &[Scenario] = &[
         what: "1, 2 and 4 replicas on the same durable consumers under load",
         metric: "wegweiser_messages_total",
         log: "connected to the broker",
+        waits: false,
         run: |scale| shares::run(scale).boxed_local(),
     },
     Scenario {
         name: "disk-full",
-        what: "JetStream's disk limit reached while agents publish, then space freed",
+        what: "the disk limit of RESPONSES and MONITORING reached while agents publish, then raised",
         metric: "outbox depth and last error in the agent's own report",
         log: "not confirmed, kept to be sent again (agent)",
+        waits: false,
         run: |scale| disk_full::run(scale).boxed_local(),
-    },
-    Scenario {
-        name: "stalled-consumer",
-        what: "a consumer paused on the server; the broker's connections half-open",
-        metric: "wegweiser_consumer_lag_messages",
-        log: "messages wait and none is delivered",
-        run: |scale| stalled::run(scale).boxed_local(),
     },
     Scenario {
         name: "decoder",
         what: "mutated payloads of every kind into the decoder",
         metric: "none: a panic would end a task, and with it the process",
         log: "a task ended unasked",
+        waits: false,
         run: |scale| decoder::run(scale).boxed_local(),
     },
 ];

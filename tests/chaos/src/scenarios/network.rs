@@ -44,7 +44,7 @@ impl Weather {
 }
 
 pub(crate) async fn run(scale: Scale) -> Result<Findings> {
-    let mut stage = Stage::start(scale.ack_wait(), None).await?;
+    let mut stage = Stage::start(scale.ack_wait()).await?;
     let proxies = [
         ("broker", TcpProxy::start(stage.world.nats.port())?),
         ("Redis", TcpProxy::start(stage.redis.port())?),

@@ -82,7 +82,7 @@ async fn drain(
     poison: u64,
     findings: &mut Findings,
 ) -> Result<Duration> {
-    let mut stage = Stage::start(scale.ack_wait(), None).await?;
+    let mut stage = Stage::start(scale.ack_wait()).await?;
     let fleet = Fleet::start(&stage.world).await?;
     let device = stage.world.device(0).await?;
     let (good, steps) = (messages - poison, 10);

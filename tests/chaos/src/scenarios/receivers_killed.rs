@@ -20,7 +20,7 @@ const PUBLISHED_WITHIN: std::time::Duration = std::time::Duration::from_secs(600
 pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     let (messages, kills) = (scale.count(MESSAGES, 8_000), scale.count(KILLS, 4));
     let per_second = scale.count(PER_SECOND, 1_000);
-    let mut stage = Stage::start(scale.ack_wait(), None).await?;
+    let mut stage = Stage::start(scale.ack_wait()).await?;
     let fleet = Fleet::start(&stage.world).await?;
     stage.add_replicas(REPLICAS).await?;
     tokio::try_join!(

@@ -14,7 +14,7 @@ const PER_SECOND: u64 = 4_000;
 
 pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     let per_second = scale.count(PER_SECOND, 500);
-    let mut stage = Stage::start(scale.ack_wait(), None).await?;
+    let mut stage = Stage::start(scale.ack_wait()).await?;
     let fleet = Fleet::start(&stage.world).await?;
     stage.add_replicas(REPLICAS).await?;
     let (stop, mut findings) = (CancellationToken::new(), Findings::default());

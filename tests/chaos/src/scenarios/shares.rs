@@ -18,7 +18,7 @@ const STREAMS: [&str; 2] = ["METRICS", "RESPONSES"];
 
 pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     let per_second = scale.count(PER_SECOND, 500);
-    let mut stage = Stage::start(scale.ack_wait(), None).await?;
+    let mut stage = Stage::start(scale.ack_wait()).await?;
     let fleet = Fleet::start(&stage.world).await?;
     let (stop, mut findings) = (CancellationToken::new(), Findings::default());
     let shares = async {

@@ -24,16 +24,20 @@ enum Fault {
     PostgresStopped,
     PostgresKilled,
     RedisFull,
+    RedisFrozen,
     PostgresCrowded,
+    PostgresReadOnly,
 }
 
 impl Fault {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::RedisStopped,
         Self::PostgresStopped,
         Self::PostgresKilled,
         Self::RedisFull,
+        Self::RedisFrozen,
         Self::PostgresCrowded,
+        Self::PostgresReadOnly,
     ];
 
     const fn name(self) -> &'static str {
@@ -42,7 +46,9 @@ impl Fault {
             Self::PostgresStopped => "Postgres stopped",
             Self::PostgresKilled => "Postgres kill -9",
             Self::RedisFull => "Redis at maxmemory",
+            Self::RedisFrozen => "Redis frozen",
             Self::PostgresCrowded => "Postgres at max_connections",
+            Self::PostgresReadOnly => "Postgres read-only",
         }
     }
 
@@ -50,14 +56,16 @@ impl Fault {
     fn time(self, scale: Scale) -> Duration {
         match self {
             Self::RedisStopped | Self::PostgresStopped => scale.time(60, 8),
-            Self::PostgresKilled | Self::RedisFull | Self::PostgresCrowded => scale.time(20, 6),
+            _ => scale.time(20, 6),
         }
     }
 
     /// Lanes of this sink, and those of the other.
     const fn lanes(self) -> [&'static [(&'static str, &'static str)]; 2] {
         match self {
-            Self::RedisStopped | Self::RedisFull => [REDIS_LANES, POSTGRES_LANES],
+            Self::RedisStopped | Self::RedisFull | Self::RedisFrozen => {
+                [REDIS_LANES, POSTGRES_LANES]
+            }
             _ => [POSTGRES_LANES, REDIS_LANES],
         }
     }
@@ -65,7 +73,7 @@ impl Fault {
 
 pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     let per_second = scale.count(PER_SECOND, 500);
-    let mut stage = Stage::start(scale.ack_wait(), None).await?;
+    let mut stage = Stage::start(scale.ack_wait()).await?;
     let fleet = Fleet::start(&stage.world).await?;
     stage.add_replicas(2).await?;
     let (stop, mut findings) = (CancellationToken::new(), Findings::default());
@@ -130,7 +138,9 @@ async fn begin(stage: &mut Stage, fault: Fault) -> Result<Crowd> {
         Fault::PostgresStopped => stage.postgres.stop()?,
         Fault::PostgresKilled => stage.postgres.kill()?,
         Fault::RedisFull => set_maxmemory(stage, "1mb").await?,
+        Fault::RedisFrozen => stage.redis.pause()?,
         Fault::PostgresCrowded => return crowd(stage).await,
+        Fault::PostgresReadOnly => set_read_only(stage, "on").await?,
     }
     Ok(Vec::new())
 }
@@ -141,8 +151,18 @@ async fn end(stage: &mut Stage, fault: Fault, crowd: Crowd) -> Result<()> {
         Fault::RedisStopped => stage.redis.restart(),
         Fault::PostgresStopped | Fault::PostgresKilled => stage.postgres.restart(),
         Fault::RedisFull => set_maxmemory(stage, "0").await,
+        Fault::RedisFrozen => stage.redis.resume(),
         Fault::PostgresCrowded => Ok(()),
+        Fault::PostgresReadOnly => set_read_only(stage, "off").await,
     }
+}
+
+/// As a standby is that has not been made the primary.
+async fn set_read_only(stage: &Stage, on_or_off: &str) -> Result<()> {
+    let client = sql_client(&stage.world.database).await?;
+    let setting = format!("alter system set default_transaction_read_only = {on_or_off}");
+    client.batch_execute(&setting).await?;
+    client.batch_execute("select pg_reload_conf()").await.context("reloading Postgres")
 }
 
 async fn set_maxmemory(stage: &Stage, bytes: &str) -> Result<()> {

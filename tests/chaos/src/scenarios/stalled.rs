@@ -23,7 +23,7 @@ const STALLED: &str = "messages wait and none is delivered";
 const SILENT: &str = "pull request went silent";
 
 pub(crate) async fn run(scale: Scale) -> Result<Findings> {
-    let mut stage = Stage::start(scale.ack_wait(), None).await?;
+    let mut stage = Stage::start(scale.ack_wait()).await?;
     let proxy = TcpProxy::start(stage.world.nats.port())?;
     stage.tell_replicas("NATS_URL", format!("nats://127.0.0.1:{}", proxy.port()));
     let fleet = Fleet::start(&stage.world).await?;

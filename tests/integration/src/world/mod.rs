@@ -54,36 +54,26 @@ impl World {
     /// A broker of its own with two tenants, a database and a ring prefix of its own.
     pub(crate) async fn start() -> Result<Self> {
         let (redis_port, server) = shared()?;
-        Self::start_on(redis_port, &server, None).await
+        Self::start_on(redis_port, &server).await
     }
 
-    /// The same on servers of the caller's. `store_max_bytes`: the broker's own limit is what
-    /// fills up, and no stream's.
-    pub(crate) async fn start_on(
-        redis_port: u16,
-        server: &DatabaseAddress,
-        store_max_bytes: Option<u64>,
-    ) -> Result<Self> {
+    /// The same on servers of the caller's.
+    pub(crate) async fn start_on(redis_port: u16, server: &DatabaseAddress) -> Result<Self> {
         let story = Uuid::now_v7();
         let database = server.clone().with_database(format!("story_{}", story.simple()));
         create_database(&database).await?;
         let dir = tempfile::tempdir()?;
         let tenants = vec![TenantId::new(Uuid::now_v7()), TenantId::new(Uuid::now_v7())];
-        let (nats, keys) = start_broker(dir.path(), &tenants, store_max_bytes).await?;
+        let (nats, keys) = start_broker(dir.path(), &tenants).await?;
         let prefix = format!("story:{story}");
         let world = Self { nats, tenants, redis_port, database, prefix, keys, dir };
-        let streams = repository().join("nats/streams");
-        let streams = match store_max_bytes {
-            Some(_) => unbounded(&streams, &world.dir.path().join("streams"))?,
-            None => streams,
-        };
-        world.apply_streams(&streams).await?;
+        world.apply_streams().await?;
         world.records()?.migrate().await?;
         Ok(world)
     }
 
-    async fn apply_streams(&self, files: &Path) -> Result<()> {
-        let desired = streams::load(files, None)?;
+    async fn apply_streams(&self) -> Result<()> {
+        let desired = streams::load(&repository().join("nats/streams"), None)?;
         let operator = self.broker("operator").await?;
         streams::apply(&operator, &desired, Destructive::Refuse).await?;
         Ok(())
@@ -315,29 +305,7 @@ fn shared() -> Result<(u16, DatabaseAddress)> {
     Ok((redis.port(), postgres.address()))
 }
 
-/// A copy of the streams' files in which no stream has a limit of its own.
-fn unbounded(files: &Path, copy: &Path) -> Result<PathBuf> {
-    for folder in std::fs::read_dir(files)? {
-        let folder = folder?;
-        let to = copy.join(folder.file_name());
-        std::fs::create_dir_all(&to)?;
-        for file in std::fs::read_dir(folder.path())? {
-            let file = file?;
-            let mut text: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path())?)?;
-            if let Some(limit) = text.get_mut("max_bytes") {
-                *limit = serde_json::json!(-1);
-            }
-            std::fs::write(to.join(file.file_name()), text.to_string())?;
-        }
-    }
-    Ok(copy.to_owned())
-}
-
-async fn start_broker(
-    dir: &Path,
-    tenants: &[TenantId],
-    store_max_bytes: Option<u64>,
-) -> Result<(Nats, KeyDir)> {
+async fn start_broker(dir: &Path, tenants: &[TenantId]) -> Result<(Nats, KeyDir)> {
     let tenants_dir = dir.join("tenants");
     std::fs::create_dir(&tenants_dir)?;
     for tenant in tenants {
@@ -354,7 +322,7 @@ async fn start_broker(
             resolver_dir: dir.join("resolver"),
             sync_interval: SyncInterval::Every(Duration::from_secs(120)),
             max_payload_bytes: MAX_PAYLOAD_BYTES,
-            max_file_store_bytes: store_max_bytes,
+            max_file_store_bytes: None,
             tls: None,
         },
     )?;
