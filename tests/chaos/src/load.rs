@@ -139,6 +139,15 @@ impl Fleet {
         self.agents.iter().map(|agent| agent.outbox.figures().handed()).sum()
     }
 
+    /// Waits until so many were.
+    pub(crate) async fn has_handed_over(&self, messages: u64) -> Result<()> {
+        const WITHIN: Duration = Duration::from_secs(600);
+        eventually_within(WITHIN, "so many messages handed over", async || {
+            Ok((self.handed() >= messages).then_some(()))
+        })
+        .await
+    }
+
     /// How many of them the broker has not acknowledged.
     pub(crate) fn waiting(&self) -> u64 {
         self.agents.iter().map(|agent| agent.outbox.figures().depth()).sum()

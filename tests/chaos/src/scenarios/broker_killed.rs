@@ -8,12 +8,10 @@ use crate::findings::Findings;
 use crate::load::Fleet;
 use crate::settings::Scale;
 use crate::stage::Stage;
-use crate::world::eventually_within;
 
 const KILLS: u64 = 5;
 const MESSAGES: u64 = 150_000;
 const PER_SECOND: u64 = 5_000;
-const PUBLISHED_WITHIN: std::time::Duration = std::time::Duration::from_secs(600);
 
 pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     let (messages, kills) = (scale.count(MESSAGES, 6_000), scale.count(KILLS, 2));
@@ -46,11 +44,7 @@ async fn kill_again_and_again(
     kills: u64,
 ) -> Result<()> {
     for kill in 1..=kills {
-        let due = messages * kill / (kills + 1);
-        eventually_within(PUBLISHED_WITHIN, "the next kill is due", async || {
-            Ok((fleet.handed() >= due).then_some(()))
-        })
-        .await?;
+        fleet.has_handed_over(messages * kill / (kills + 1)).await?;
         stage.world.nats.kill()?;
         stage.world.nats.restart()?;
     }

@@ -18,7 +18,7 @@ use crate::world::eventually_within;
 
 /// Streams that refuse what is new when they are full, with the kinds that they hold.
 const REFUSING: [(&str, &str); 2] = [("RESPONSES", "response"), ("MONITORING", "monitoring")];
-const LIMIT_BYTES: i64 = 256 * 1024;
+const LIMIT_BYTES: i64 = 64 * 1024;
 const FREED_BYTES: i64 = 1024 * 1024 * 1024;
 const PER_SECOND: u64 = 4_000;
 const FULL_WITHIN: Duration = Duration::from_secs(180);

@@ -8,14 +8,12 @@ use crate::findings::Findings;
 use crate::load::Fleet;
 use crate::settings::Scale;
 use crate::stage::Stage;
-use crate::world::eventually_within;
 
 const REPLICAS: usize = 3;
 const KILLS: u64 = 20;
 const MESSAGES: u64 = 500_000;
 /// Slow enough for what the first kills held to come again while others go on.
 const PER_SECOND: u64 = 8_000;
-const PUBLISHED_WITHIN: std::time::Duration = std::time::Duration::from_secs(600);
 
 pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     let (messages, kills) = (scale.count(MESSAGES, 8_000), scale.count(KILLS, 4));
@@ -45,11 +43,7 @@ async fn kill_again_and_again(
     kills: u64,
 ) -> Result<()> {
     for kill in 1..=kills {
-        let due = messages * kill / (kills + 1);
-        eventually_within(PUBLISHED_WITHIN, "the next kill is due", async || {
-            Ok((fleet.handed() >= due).then_some(()))
-        })
-        .await?;
+        fleet.has_handed_over(messages * kill / (kills + 1)).await?;
         let victim = rand::rng().random_range(0..REPLICAS);
         stage.kill_and_replace(victim)?;
     }

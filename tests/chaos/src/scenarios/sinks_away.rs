@@ -55,8 +55,8 @@ impl Fault {
     /// How long it is away: the first two for a minute.
     fn time(self, scale: Scale) -> Duration {
         match self {
-            Self::RedisStopped | Self::PostgresStopped => scale.time(60, 8),
-            _ => scale.time(20, 6),
+            Self::RedisStopped | Self::PostgresStopped => scale.time(60, 5),
+            _ => scale.time(20, 5),
         }
     }
 
