@@ -22,7 +22,7 @@ use crate::tls::{self, TlsFiles};
 use crate::{Nats, Postgres, Redis};
 
 /// Without a configuration of its own, the broker has JetStream and nothing else: no TLS, no accounts.
-const PLAIN_NATS_CONFIG: &str = "jetstream {}\n";
+const PLAIN_NATS_CONFIG: &str = "jetstream { max_file_store: 64GB }\n";
 
 /// What the operator may give the local broker.
 #[derive(Debug, Clone, Default, clap::Args)]

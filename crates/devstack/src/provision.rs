@@ -53,6 +53,9 @@ pub(crate) fn prepare(stack: &Path) -> Result<Places> {
             // One machine that nobody relies on: a power loss may cost two minutes.
             "--sync-interval",
             "120000",
+            // Said, so that a small disk does not refuse what the streams may grow to one day.
+            "--max-file-store",
+            "64000000000",
             "--tls-cert",
             &text(&tls.certificate),
             "--tls-key",

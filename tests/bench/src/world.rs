@@ -196,7 +196,7 @@ async fn start_broker(dir: &Path, tenants: &[TenantId]) -> Result<(Nats, KeyDir)
         resolver_dir: dir.join("resolver"),
         sync_interval: SyncInterval::Every(Duration::from_secs(120)),
         max_payload_bytes: MAX_PAYLOAD_BYTES,
-        max_file_store_bytes: None,
+        max_file_store_bytes: Some(64 << 30),
         tls: None,
     };
     let config = accounts::server_config(&keys, &options)?;

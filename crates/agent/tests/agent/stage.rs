@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub(crate) fn server() -> Nats {
     let config = format!(
-        "jetstream {{}}\n\
+        "jetstream {{ max_file_store: 64GB }}\n\
          mappings: {{ \"demo.system.*.*\": \
          \"tenant.{TENANT}.demo.system.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}\" }}"
     );

@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 pub(crate) fn server() -> Nats {
-    Nats::builder().config("jetstream {}").start().unwrap()
+    Nats::builder().config("jetstream { max_file_store: 64GB }").start().unwrap()
 }
 
 pub(crate) fn settings(url: &str) -> BrokerSettings {

@@ -46,7 +46,7 @@ async fn a_full_stream_gets_the_rest_once_there_is_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_subject_is_said_in_plain_words() {
     let config = format!(
-        "jetstream {{}}
+        "jetstream {{ max_file_store: 64GB }}
          no_auth_user: device
          authorization {{ users = [
              {{ user: device, password: pw, permissions: {{

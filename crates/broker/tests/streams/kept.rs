@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::stage::Stage;
 
 /// As the servers of a deployment are configured: parking a large message needs it.
-const SERVER: &str = "jetstream {}\nmax_payload: 2MB\n";
+const SERVER: &str = "jetstream { max_file_store: 64GB }\nmax_payload: 2MB\n";
 const COMMAND: &str = "tenant.t.device.d.command";
 const WAIT: Duration = Duration::from_secs(10);
 

@@ -24,7 +24,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
-        Self::with_config("jetstream {}").await
+        Self::with_config("jetstream { max_file_store: 64GB }").await
     }
 
     pub(crate) async fn with_config(config: &str) -> Self {
@@ -43,7 +43,7 @@ impl Stage {
     }
 
     pub(crate) async fn applied() -> Self {
-        Self::applied_to("jetstream {}").await
+        Self::applied_to("jetstream { max_file_store: 64GB }").await
     }
 
     pub(crate) async fn applied_to(config: &str) -> Self {

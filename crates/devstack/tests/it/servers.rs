@@ -19,7 +19,7 @@ fn programs(found: &tools::Tool, wheel: PathBuf) -> Vec<PathBuf> {
 
 #[test]
 fn nats_keeps_port_and_streams_over_a_restart() {
-    let mut nats = Nats::builder().config("jetstream {}").start().unwrap();
+    let mut nats = Nats::builder().config("jetstream { max_file_store: 64GB }").start().unwrap();
     let url = nats.url().to_owned();
     let monitoring = nats.monitoring_url();
     let first_pid = nats.pid();

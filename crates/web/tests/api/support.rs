@@ -27,7 +27,7 @@ pub(crate) struct Servers {
 impl Servers {
     pub(crate) fn start() -> Self {
         Self {
-            nats: Nats::builder().config("jetstream {}").start().unwrap(),
+            nats: Nats::builder().config("jetstream { max_file_store: 64GB }").start().unwrap(),
             redis: Redis::builder().start().unwrap(),
             postgres: Postgres::builder().fsync(false).start().unwrap(),
         }
