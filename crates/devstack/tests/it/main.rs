@@ -5,6 +5,7 @@
     reason = "clippy allows it in the test functions themselves, not in their helpers"
 )]
 
+mod demo;
 mod local_stack;
 mod orphans;
 mod proxy;
