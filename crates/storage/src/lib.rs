@@ -21,6 +21,7 @@ mod registry;
 mod rings;
 mod settings;
 mod sql_error;
+mod walls;
 
 pub use audit::{AuditEntry, AuditRow};
 pub use connectivity::{DeviceRow, HeartbeatWrite};
@@ -37,3 +38,4 @@ pub use registry::{
 };
 pub use rings::{RingPoint, RingWrite, Rings};
 pub use settings::{POSTGRES_SETTINGS, PostgresSettings, REDIS_SETTINGS, RedisSettings};
+pub use walls::{Scope, WalledRecords};

@@ -15,6 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::PostgresSettings;
 use crate::outcome::{Committed, Unavailable, Written};
 use crate::sql_error::{blames_row, no_connection, unavailable};
+use crate::walls::{self, Scope};
 
 /// How long to wait for a connection of the pool, and for a new one to be made.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
@@ -28,6 +29,8 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 pub struct Records {
     pool: Pool,
     statement_timeout: Duration,
+    /// Behind the walls: whose rows are there.
+    scope: Option<Scope>,
 }
 
 impl Records {
@@ -50,11 +53,22 @@ impl Records {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(Unavailable::postgres)?;
-        Ok(Self { pool, statement_timeout: settings.statement_timeout })
+        Ok(Self { pool, statement_timeout: settings.statement_timeout, scope: None })
+    }
+
+    pub(crate) fn within(&self, scope: Scope) -> Self {
+        Self { scope: Some(scope), ..self.clone() }
     }
 
     pub(crate) async fn connection(&self) -> Result<Object, Unavailable> {
-        self.pool.get().await.map_err(|error| no_connection(&error))
+        let connection = self.pool.get().await.map_err(|error| no_connection(&error))?;
+        if let Some(scope) = self.scope {
+            match tokio::time::timeout(CONNECTION_WAIT, walls::enter(&connection, scope)).await {
+                Ok(entered) => entered?,
+                Err(_) => return Err(Unavailable::postgres("it did not take a scope in time")),
+            }
+        }
+        Ok(connection)
     }
 
     /// Runs a statement with a bound of our own: the server's own does not hold when it hangs.

@@ -17,3 +17,4 @@ mod rebuild;
 mod replay;
 mod rings;
 mod tidy;
+mod walls;

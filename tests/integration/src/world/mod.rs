@@ -15,7 +15,7 @@ use broker::{Broker, BrokerSettings};
 use devstack::{DatabaseAddress, Nats, Postgres, Redis};
 use identity::{AccountName, Credentials, DeviceRole, KeyDir, issue_device, issue_user};
 use protocol::{DeviceId, MetricType, TenantId};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use storage::{PostgresSettings, Records, RedisSettings, Rings};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -192,13 +192,7 @@ impl World {
     }
 
     pub(crate) fn records(&self) -> Result<Records> {
-        Ok(Records::open(&PostgresSettings {
-            url: SecretString::from(self.database.url().expose_secret().to_owned()),
-            password: None,
-            ca: None,
-            pool_connections: 2,
-            statement_timeout: Duration::from_secs(10),
-        })?)
+        Ok(Records::open(&postgres_settings(&self.database))?)
     }
 
     /// One value of the story's database.
@@ -330,6 +324,25 @@ async fn start_broker(dir: &Path, tenants: &[TenantId]) -> Result<(Nats, KeyDir)
     let server = AccountServer::open(nats.url(), None, &keys).await?;
     accounts::apply(&server, &declared, &keys, Destructive::Refuse).await?;
     Ok((nats, keys))
+}
+
+/// A database of the story's own, without a table.
+pub(crate) async fn empty_database() -> Result<DatabaseAddress> {
+    let (_, server) = shared()?;
+    let database = server.with_database(format!("story_{}", Uuid::now_v7().simple()));
+    create_database(&database).await?;
+    Ok(database)
+}
+
+/// How a program of ours reaches a database.
+pub(crate) fn postgres_settings(database: &DatabaseAddress) -> PostgresSettings {
+    PostgresSettings {
+        url: database.url(),
+        password: None,
+        ca: None,
+        pool_connections: 2,
+        statement_timeout: Duration::from_secs(10),
+    }
 }
 
 async fn create_database(address: &DatabaseAddress) -> Result<()> {
