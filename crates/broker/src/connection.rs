@@ -16,6 +16,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
 use crate::BrokerSettings;
+use crate::refusal::{explained, remedy};
 
 /// Shortest span over which reconnections are spread.
 const RECONNECT_FIRST: Duration = Duration::from_millis(250);
@@ -56,7 +57,7 @@ pub enum ConnectError {
     Refused {
         /// Where.
         url: String,
-        /// Why, as the client library tells it.
+        /// Why, and what to do.
         reason: String,
     },
 }
@@ -101,7 +102,7 @@ impl Broker {
             .event_callback(on_event(connected, state.clone()));
         let client = options.connect(addresses).await.map_err(|error| ConnectError::Refused {
             url: without_user_info(&settings.url),
-            reason: error.to_string(),
+            reason: explained(&error.to_string()),
         })?;
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(PUBLISH_ACK_TIMEOUT)
@@ -169,7 +170,7 @@ impl Broker {
         self.state.permission_violations.load(Ordering::Relaxed)
     }
 
-    /// The newest error of the connection, for a status page.
+    /// The newest error of the connection, for a status page; [`crate::explained`] adds what to do.
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
         self.state.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -276,12 +277,16 @@ fn on_event(
                 if text.to_lowercase().contains("permissions violation") {
                     state.permission_violations.fetch_add(1, Ordering::Relaxed);
                 }
-                tracing::warn!(error = text, "the broker refused something");
+                tracing::warn!(
+                    error = text,
+                    remedy = remedy(&text),
+                    "the broker refused something"
+                );
                 *state.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
             }
             Event::ClientError(error) => {
                 let text = error.to_string();
-                tracing::warn!(error = text, "connection attempt failed");
+                tracing::warn!(error = text, remedy = remedy(&text), "connection attempt failed");
                 *state.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
             }
             Event::SlowConsumer(subscription) => {

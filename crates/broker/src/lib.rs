@@ -12,6 +12,7 @@ mod outbox;
 pub mod plan;
 mod publish;
 mod pull;
+mod refusal;
 mod reread;
 mod settings;
 pub mod streams;
@@ -24,5 +25,6 @@ pub use outbox::{
 };
 pub use publish::{Parked, PublishError, Ticket};
 pub use pull::Pull;
+pub use refusal::{explained, remedy};
 pub use reread::{Reread, RereadMessage};
 pub use settings::{BrokerSettings, NATS_CA, NATS_URL, SETTINGS};

@@ -8,7 +8,8 @@
 //! accounts/{…}/first.jwt                SYS and BACKEND as servers first see them
 //! accounts/{…}/roles/{role}.nk          issues users of that role and of no other
 //! ```
-//! Promises: directories are 0700 and files 0600 or nothing is read; no file is ever overwritten;
+//! Promises: directories are 0700 and files 0600 or nothing is read; no file is ever overwritten,
+//! and none removed but by [`KeyDir::remove_account`];
 //! whoever changes accounts at a server holds [`KeyDir::try_lock`]. Refuses: to invent a key that is
 //! asked for and missing, other than in the `ensure` functions.
 
@@ -198,6 +199,23 @@ impl KeyDir {
     #[must_use]
     pub fn has_account(&self, account: AccountName) -> bool {
         self.account_path(account).join("identity.nk").exists()
+    }
+
+    /// Removes every key of a tenant's account, for good; `false`: there was none. Keys of `SYS` and
+    /// `BACKEND` stay, for nothing would work without them.
+    ///
+    /// # Errors
+    /// When a file cannot be removed; a repetition does the rest.
+    pub fn remove_account(&self, account: AccountName) -> Result<bool, KeyDirError> {
+        if !matches!(account, AccountName::Tenant(_)) {
+            return Ok(false);
+        }
+        let path = self.account_path(account);
+        match fs::remove_dir_all(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(KeyFileError::Io { action: "removing", path, source }.into()),
+        }
     }
 
     /// Whether a role of an account has its signing key here.

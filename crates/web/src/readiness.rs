@@ -41,7 +41,7 @@ impl Check {
             }
             Self::Broker { connection: Some(broker), .. } => {
                 if !broker.is_connected() {
-                    let reason = broker.last_error();
+                    let reason = broker.last_error().map(|said| broker::explained(&said));
                     return Err(reason.unwrap_or_else(|| "the connection is lost".to_owned()));
                 }
             }

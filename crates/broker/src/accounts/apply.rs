@@ -4,13 +4,15 @@
 //! pushed before importers; a revocation made meanwhile is not lost, for whoever pushes holds the
 //! key directory's lock and reads the server's claims under it.
 
+use std::collections::BTreeSet;
+
 use identity::{AccountDeletion, KeyDir, PublicKey, SecretKey, UnixSeconds, Unsigned};
 
 use super::claims;
-use super::declared::Declared;
+use super::declared::{Declared, DeclaredAccount};
 use super::error::AccountsError;
 use super::lock;
-use super::plan::{Step, steps};
+use super::plan::{Step, pushes, steps};
 use super::server::AccountServer;
 use crate::plan::Plan;
 use crate::streams::Destructive;
@@ -43,6 +45,33 @@ pub async fn apply(
     if destructive == Destructive::Refuse && !plan.destructive().is_empty() {
         return Err(AccountsError::Destructive(Box::new(plan)));
     }
+    take(server, keys, plan, steps).await
+}
+
+/// As [`apply`] for these tenants alone: whatever else differs stays as it is. Never removes one.
+///
+/// # Errors
+/// As [`apply`]; a change of a tenant that is there already may cut somebody off, and is refused.
+pub async fn apply_tenants(
+    server: &AccountServer,
+    tenants: &[&DeclaredAccount],
+    keys: &KeyDir,
+) -> Result<Applied, AccountsError> {
+    let _lock = lock::wait(keys).await?;
+    let (plan, steps) = pushes(server, tenants, keys, &mut BTreeSet::new()).await?;
+    if !plan.destructive().is_empty() {
+        return Err(AccountsError::Destructive(Box::new(plan)));
+    }
+    take(server, keys, plan, steps).await
+}
+
+/// Signs everything, then pushes and deletes.
+async fn take(
+    server: &AccountServer,
+    keys: &KeyDir,
+    plan: Plan,
+    steps: Vec<Step<'_>>,
+) -> Result<Applied, AccountsError> {
     let signer = keys.operator_signing()?;
     let (mut pushes, mut deletions) = (Vec::new(), Vec::new());
     for step in steps {
@@ -52,7 +81,7 @@ pub async fn apply(
                 let mut wanted = claims::wanted(declared, keys)?;
                 let mut issued_at = UnixSeconds::now();
                 if let Some(replaced) = replaces {
-                    wanted.body.keep_revocations(&replaced.revocations);
+                    claims::keep_shut_out(&mut wanted.body, &replaced.body);
                     issued_at = claims::later_than(replaced.issued_at);
                 }
                 let sign = |source| AccountsError::Sign { account: declared.title(), source };
@@ -77,7 +106,7 @@ pub async fn apply(
     Ok(Applied { plan, pushed, deleted })
 }
 
-fn deletion(account: PublicKey, signer: &SecretKey) -> Result<String, AccountsError> {
+pub(super) fn deletion(account: PublicKey, signer: &SecretKey) -> Result<String, AccountsError> {
     let title = account.to_string();
     Unsigned {
         subject: signer.public().clone(),

@@ -66,6 +66,14 @@ fn imports(declared: &DeclaredAccount, backend: &PublicKey) -> Vec<Import> {
     declared.imports.iter().map(import).collect()
 }
 
+/// Takes over what the server's claims say beside the files: who is shut out.
+pub(super) fn keep_shut_out(body: &mut Account, held: &Account) {
+    body.keep_revocations(&held.revocations);
+    if held.is_suspended() {
+        body.suspend();
+    }
+}
+
 /// Makes every key that a declared account still needs.
 pub(super) fn ensure_keys(declared: &DeclaredAccount, keys: &KeyDir) -> Result<(), KeyDirError> {
     keys.ensure_account(declared.account)?;

@@ -1,8 +1,8 @@
 //! The difference between the files and what the server holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use identity::{Account, AccountName, KeyDir, PublicKey, UnixSeconds, Verified};
+use identity::{Account, AccountName, KeyDir, PublicKey, Verified};
 use serde_json::{Value, json};
 
 use super::claims::{self, Wanted};
@@ -15,15 +15,9 @@ use crate::plan::{Change, Effect, Plan};
 /// One account that differs.
 pub(super) enum Step<'a> {
     /// To be pushed.
-    Push { declared: &'a DeclaredAccount, replaces: Option<Replaced> },
+    Push { declared: &'a DeclaredAccount, replaces: Option<Box<Verified<Account>>> },
     /// To be deleted: its file is gone.
     Delete { account: AccountName, key: PublicKey },
-}
-
-/// What a push must take over from the JWT that it replaces.
-pub(super) struct Replaced {
-    pub(super) issued_at: UnixSeconds,
-    pub(super) revocations: BTreeMap<String, UnixSeconds>,
 }
 
 /// Shows what [`super::apply`] would do. Changes nothing, neither here nor at the server.
@@ -43,34 +37,9 @@ pub(super) async fn steps<'a>(
     declared: &'a Declared,
     keys: &KeyDir,
 ) -> Result<(Plan, Vec<Step<'a>>), AccountsError> {
-    let signer = keys.operator_signing()?.public().clone();
-    let (mut plan, mut steps) = (Plan::default(), Vec::new());
+    let accounts: Vec<&DeclaredAccount> = declared.all().collect();
     let mut known = BTreeSet::new();
-
-    let mut wanted: Vec<Option<Wanted>> = Vec::new();
-    for account in declared.all() {
-        let has_key = keys.has_account(account.account);
-        wanted.push(if has_key { Some(claims::wanted(account, keys)?) } else { None });
-    }
-    let subjects: Vec<PublicKey> = wanted.iter().flatten().map(|one| one.subject.clone()).collect();
-    known.extend(subjects.iter().cloned());
-    let mut held = server.lookup_all(subjects).await?.into_iter();
-
-    for (account, wanted) in declared.all().zip(wanted) {
-        let held = wanted.as_ref().and_then(|_| held.next()).flatten();
-        let changes = match (&wanted, &held) {
-            (Some(wanted), Some(held)) => changes(account, wanted, held, &signer),
-            _ => vec![creation(account)],
-        };
-        if !changes.is_empty() {
-            let replaces = held.map(|held| Replaced {
-                issued_at: held.issued_at,
-                revocations: held.body.revocations,
-            });
-            steps.push(Step::Push { declared: account, replaces });
-        }
-        plan.changes.extend(changes);
-    }
+    let (mut plan, mut steps) = pushes(server, &accounts, keys, &mut known).await?;
     for (account, held) in removed(server, declared, keys, &mut known).await? {
         plan.changes.push(removal(account, &held));
         steps.push(Step::Delete { account, key: held.subject });
@@ -81,6 +50,44 @@ pub(super) async fn steps<'a>(
             let note = format!("account {key} has no key here: left alone");
             plan.notes.push(note);
         }
+    }
+    Ok((plan, steps))
+}
+
+/// What must be pushed of these accounts; the keys of those that have one are added to `known`.
+pub(super) async fn pushes<'a>(
+    server: &AccountServer,
+    accounts: &[&'a DeclaredAccount],
+    keys: &KeyDir,
+    known: &mut BTreeSet<PublicKey>,
+) -> Result<(Plan, Vec<Step<'a>>), AccountsError> {
+    let signer = keys.operator_signing()?.public().clone();
+    let (mut plan, mut steps) = (Plan::default(), Vec::new());
+    let mut wanted: Vec<Option<Wanted>> = Vec::new();
+    for account in accounts {
+        let has_key = keys.has_account(account.account);
+        wanted.push(if has_key { Some(claims::wanted(account, keys)?) } else { None });
+    }
+    let subjects: Vec<PublicKey> = wanted.iter().flatten().map(|one| one.subject.clone()).collect();
+    known.extend(subjects.iter().cloned());
+    let mut held = server.lookup_all(subjects).await?.into_iter();
+
+    for (account, mut wanted) in accounts.iter().copied().zip(wanted) {
+        let held = wanted.as_ref().and_then(|_| held.next()).flatten();
+        let changes = match (&mut wanted, &held) {
+            (Some(wanted), Some(held)) => {
+                claims::keep_shut_out(&mut wanted.body, &held.body);
+                if held.body.is_suspended() {
+                    plan.notes.push(format!("{} is suspended and stays so", account.title()));
+                }
+                changes(account, wanted, held, &signer)
+            }
+            _ => vec![creation(account)],
+        };
+        if !changes.is_empty() {
+            steps.push(Step::Push { declared: account, replaces: held.map(Box::new) });
+        }
+        plan.changes.extend(changes);
     }
     Ok((plan, steps))
 }

@@ -8,5 +8,6 @@ mod files;
 mod outsiders;
 mod refused;
 mod revocation;
+mod shut_out;
 mod stage;
 mod start;

@@ -1,5 +1,7 @@
 //! Revoked users are out at once and stay out.
 
+use std::slice::from_ref;
+
 use async_nats::Event;
 use broker::accounts::{AccountServer, revoke};
 use broker::streams::Destructive;
@@ -17,7 +19,7 @@ async fn a_revocation_cuts_the_live_connection_and_outlives_restart_and_apply() 
     let mut agent = stage.connect(&lost).await;
     let mut bystander = stage.connect(&kept).await;
 
-    revoke(&stage.server, &stage.keys, account, lost.key().public(), UnixSeconds::now())
+    revoke(&stage.server, &stage.keys, account, from_ref(lost.key().public()), UnixSeconds::now())
         .await
         .unwrap();
     loop {
@@ -49,7 +51,13 @@ async fn revocations_at_the_same_moment_all_count() {
     let devices: Vec<_> =
         (0..8).map(|_| stage.device(tenant(), DEVICE, DeviceRole::Current)).collect();
     let revocations = devices.iter().map(|lost| {
-        revoke(&stage.server, &stage.keys, account, lost.key().public(), UnixSeconds::now())
+        revoke(
+            &stage.server,
+            &stage.keys,
+            account,
+            from_ref(lost.key().public()),
+            UnixSeconds::now(),
+        )
     });
     futures::future::try_join_all(revocations).await.unwrap();
     for lost in &devices {

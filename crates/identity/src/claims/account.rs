@@ -9,6 +9,9 @@ use super::permissions::nullable;
 use super::{Body, CLAIMS_VERSION, Export, Import, Permissions, UserLimits, is_false, is_zero};
 use crate::{KeyKind, PublicKey, UnixSeconds};
 
+/// Tag of an account that lets nobody in.
+const SUSPENDED: &str = "suspended";
+
 /// Body of an account JWT.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,7 +52,7 @@ pub struct Account {
     /// Where people read more.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub info_url: String,
-    /// Labels; a tenant's account carries `tenant:{uuid}`.
+    /// Labels; a tenant's account carries `tenant:{uuid}`, and `suspended` while it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "nullable")]
     pub tags: Vec<String>,
     #[serde(rename = "type")]
@@ -228,6 +231,28 @@ impl Account {
     pub fn revoke(&mut self, user: &PublicKey, at: UnixSeconds) {
         let time = self.revocations.entry(user.to_string()).or_insert(at);
         *time = (*time).max(at);
+    }
+
+    /// Lets nobody in, whoever has credentials: no connection is within the limit. The server ends
+    /// those that are there.
+    pub fn suspend(&mut self) {
+        self.limits.conn = 0;
+        if !self.is_suspended() {
+            self.tags.push(SUSPENDED.to_owned());
+            self.tags.sort();
+        }
+    }
+
+    /// Lets the same credentials in again, up to `conn` connections.
+    pub fn resume(&mut self, conn: i64) {
+        self.limits.conn = conn;
+        self.tags.retain(|tag| tag != SUSPENDED);
+    }
+
+    /// Whether it was suspended and not resumed.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.tags.iter().any(|tag| tag == SUSPENDED)
     }
 
     /// Takes over revocations; of two times for one user the later is kept.
