@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::local::BrokerFiles;
-use crate::programs::{self, Places};
+use crate::programs::{self, Environment, Places};
 use crate::provision::{self, TENANTS};
 use crate::service::{Service, stop_all};
 use crate::{LocalStack, output, ready, tools};
@@ -138,30 +138,38 @@ impl Demo {
             let name = format!("receiver-{number}");
             let port = ready::free_port()?;
             let listen = format!("127.0.0.1:{port}");
-            let pid = self.service(&name, "receiver", "WEGWEISER_RECEIVER_LISTEN", listen)?;
+            let listen = vec![("WEGWEISER_RECEIVER_LISTEN", listen)];
+            let pid = self.service(&name, "receiver", listen, (port, None))?;
             output::line(&format!("{name}  http://127.0.0.1:{port}/readyz  process {pid}"));
         }
         let port = if ready::is_free(WEB_PORT) { WEB_PORT } else { ready::free_port()? };
-        let listen = format!("127.0.0.1:{port}");
-        let pid = self.service("web", "web", "WEGWEISER_WEB_LISTEN", listen)?;
-        output::line(&format!("web         http://127.0.0.1:{port}/v1/devices  process {pid}"));
+        let (url, tls) = (format!("https://localhost:{port}"), self.servers.tls().clone());
+        let settings = vec![
+            ("WEGWEISER_WEB_LISTEN", format!("127.0.0.1:{port}")),
+            ("WEGWEISER_WEB_TLS_CERT", tls.certificate.display().to_string()),
+            ("WEGWEISER_WEB_TLS_KEY", tls.key.display().to_string()),
+        ];
+        let pid = self.service("web", "web", settings, (port, Some(&tls.ca)))?;
+        self.servers.publish_web(&url)?;
+        output::line(&format!("web         {url}/v1/devices  process {pid}"));
         Ok(())
     }
 
-    /// Starts a service of the backend, waits until it is ready, and returns its process id.
+    /// Starts a service of the backend, waits until it is ready at `door` (its port, and the
+    /// authority of its certificate), and returns its process id.
     fn service(
         &mut self,
         name: &str,
         role: &str,
-        listen: &'static str,
-        address: String,
+        settings: Environment,
+        door: (u16, Option<&Path>),
     ) -> Result<u32> {
         let mut environment = programs::reaching(&self.servers, &self.places.creds_of(role));
-        let port = address.rsplit(':').next().unwrap_or_default().parse()?;
-        environment.push((listen, address));
+        environment.extend(settings);
         let program = format!("wegweiser-{role}");
         let service = Service::start(name, &program, Vec::new(), environment, &self.dir)?;
-        service.wait_ready(port)?;
+        let (port, ca) = door;
+        service.wait_ready(port, ca)?;
         let pid = service.pid();
         self.services.push(service);
         Ok(pid)

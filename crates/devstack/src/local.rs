@@ -153,6 +153,14 @@ impl LocalStack {
         ended.into_iter().collect()
     }
 
+    /// Puts the web service's URL into `.stack/env` too.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn publish_web(&self, url: &str) -> Result<()> {
+        env_file::write(self, Some(url), &env_file_path(&self.stack))
+    }
+
     /// Writes what others need to find us.
     fn publish(&self) -> Result<()> {
         let ports = Ports {
@@ -161,7 +169,7 @@ impl LocalStack {
             postgres: self.postgres.port(),
         };
         ports.save(&self.stack)?;
-        env_file::write(self, &env_file_path(&self.stack))?;
+        env_file::write(self, None, &env_file_path(&self.stack))?;
         self.lock.publish(&state::State {
             pid: std::process::id(),
             servers: vec![

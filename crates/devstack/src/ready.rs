@@ -5,10 +5,15 @@
 //! meanwhile is replaced by another, [`PORT_ATTEMPTS`] times at most.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::process::Process;
 
@@ -112,10 +117,43 @@ pub(crate) fn is_free(port: u16) -> bool {
 
 /// Connects, sends `request`, and returns the first bytes of the answer (at most `limit_bytes`).
 pub(crate) fn ask(port: u16, request: &[u8], limit_bytes: usize) -> Option<Vec<u8>> {
+    converse(connected(port)?, request, limit_bytes)
+}
+
+/// As [`ask`], over TLS.
+pub(crate) fn ask_tls(
+    port: u16,
+    tls: &Arc<ClientConfig>,
+    request: &[u8],
+    limit_bytes: usize,
+) -> Option<Vec<u8>> {
+    let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
+    let session = ClientConnection::new(Arc::clone(tls), name).ok()?;
+    converse(StreamOwned::new(session, connected(port)?), request, limit_bytes)
+}
+
+/// How a client that trusts one authority alone speaks TLS.
+pub(crate) fn trusting(ca: &Path) -> Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_file(ca);
+    roots.add(certificate.with_context(|| format!("reading {}", ca.display()))?)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn connected(port: u16) -> Option<TcpStream> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect_timeout(&address, PROBE_TIMEOUT).ok()?;
+    let stream = TcpStream::connect_timeout(&address, PROBE_TIMEOUT).ok()?;
     stream.set_read_timeout(Some(PROBE_TIMEOUT)).ok()?;
     stream.set_write_timeout(Some(PROBE_TIMEOUT)).ok()?;
+    Some(stream)
+}
+
+fn converse(mut stream: impl Read + Write, request: &[u8], limit_bytes: usize) -> Option<Vec<u8>> {
     stream.write_all(request).ok()?;
     let mut answer = vec![0; limit_bytes];
     let received = stream.read(&mut answer).ok()?;

@@ -37,13 +37,17 @@ impl Service {
         Ok(Self { name: name.to_owned(), process: Process::spawn(&launch)? })
     }
 
-    /// Waits until `http://127.0.0.1:{port}/readyz` says yes.
-    pub(crate) fn wait_ready(&self, port: u16) -> Result<()> {
+    /// Waits until `/readyz` at the port says yes; over TLS where an authority is given.
+    pub(crate) fn wait_ready(&self, port: u16, ca: Option<&Path>) -> Result<()> {
         const STATUS_LINE_BYTES: usize = 15;
         let request = format!("GET /readyz HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+        let trusted = ca.map(ready::trusting).transpose()?;
         let ready = ready::wait_ready(&self.name, &self.process, || {
-            let answer = ready::ask(port, request.as_bytes(), STATUS_LINE_BYTES)?;
-            answer.ends_with(b" 200 OK").then_some(())
+            let answer = match &trusted {
+                None => ready::ask(port, request.as_bytes(), STATUS_LINE_BYTES),
+                Some(tls) => ready::ask_tls(port, tls, request.as_bytes(), STATUS_LINE_BYTES),
+            };
+            answer?.ends_with(b" 200 OK").then_some(())
         });
         ready.map_err(|failed| failed.error)
     }

@@ -1,9 +1,10 @@
 //! What every request passes before a handler sees it.
 //!
 //! Promises: each answer carries the request's id; a request is bounded in length and in time.
-//! Refuses: a request that a web page of another site had a browser send here (its `Host` is not
-//! this machine), since there is no sign-in.
+//! Refuses: where there is no sign-in, a request from another machine, and one that a web page of
+//! another site had a browser send here (its `Host` is not this machine).
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::body::HttpBody as _;
@@ -30,6 +31,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Upper bounds of the requests' durations, in seconds.
 const REQUEST_SECONDS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Who is at the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// How requests went: by route and status, both bounded.
 pub(crate) fn requests(meter: &Meter) -> Histogram<f64> {
@@ -85,6 +90,11 @@ fn refusal(request: &Request) -> Option<Problem> {
     if request.body().size_hint().upper().is_none_or(|bytes| bytes > BODY_MAX_BYTES) {
         let detail = "no request here takes a body; send none".to_owned();
         return Some(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large", detail));
+    }
+    if !request.extensions().get::<Peer>().is_some_and(|Peer(peer)| peer.is_loopback()) {
+        let detail = "this path has no sign-in yet and answers this machine only; \
+                      come through an SSH tunnel";
+        return Some(Problem::new(StatusCode::FORBIDDEN, "other machine", detail.to_owned()));
     }
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     if !host.is_some_and(is_this_machine) {

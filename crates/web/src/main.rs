@@ -1,8 +1,7 @@
 //! wegweiser-web: the HTTP API.
 //!
 //! Promises: it starts and answers `/healthz` whatever else is away, and says what is away in
-//! `/readyz` and in each answer that needs it. Refuses: to listen where others can reach it, until
-//! there is sign-in.
+//! `/readyz` and in each answer that needs it. Refuses: to be reached by others without TLS.
 
 mod api;
 mod guard;
@@ -10,6 +9,7 @@ mod problem;
 mod readiness;
 mod server;
 mod settings;
+mod tls;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -1,27 +1,34 @@
 //! Accepts connections and ends them.
 //!
 //! Promises: connections, a request's head and the time for it are bounded; at a signal, requests
-//! under way are answered within the grace time.
+//! under way are answered within the grace time; a connection counts from its first byte, so that a
+//! TLS handshake that hangs is bounded too.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use runtime::health::{self, Health};
 use runtime::metrics::{self, Metrics};
 use runtime::shutdown::CancellationToken;
 use storage::{Records, Rings};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use crate::api::{self, Api};
+use crate::guard::{self, Peer};
+use crate::readiness;
 use crate::settings::WebSettings;
-use crate::{guard, readiness};
+use crate::tls::Certificates;
 
 /// Connections at one time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -44,6 +51,8 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     let metrics = metrics::start("wegweiser-web", version, &settings.telemetry)?;
     let rings = Rings::open(&settings.redis)?;
     let records = Records::open(&settings.postgres)?;
+    let certificates = settings.tls.clone().map(Certificates::load).transpose()?;
+    let acceptor = certificates.as_ref().map(Certificates::acceptor).transpose()?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("listening on {} (WEGWEISER_WEB_LISTEN)", settings.listen))?;
@@ -51,12 +60,20 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     let broker = settings.broker.clone();
     let watched = readiness::watch(&health, rings.clone(), records.clone(), broker, &stop);
     let api = Api { rings, records, ring_max_points: settings.redis.max_points };
-    tracing::info!(address = %listener.local_addr()?, "listening");
-    accept(listener, router(api, health, &metrics), &stop).await;
+    let secure = settings.tls.is_some();
+    tracing::info!(address = %listener.local_addr()?, tls = secure, "listening");
+    let doors = Doors { router: router(api, health, &metrics), tls: acceptor };
+    let follow = async {
+        match &certificates {
+            Some(certificates) => certificates.follow(&stop).await,
+            None => Ok(()),
+        }
+    };
+    let (followed, ()) = tokio::join!(follow, doors.accept(listener, &stop));
     watched.join_all().await;
     metrics.finish().await;
     tracing::info!("stopped");
-    Ok(())
+    followed
 }
 
 fn router(api: Api, health: Health, metrics: &Metrics) -> Router {
@@ -67,45 +84,69 @@ fn router(api: Api, health: Health, metrics: &Metrics) -> Router {
         .layer(middleware::from_fn_with_state(requests, guard::name_and_log))
 }
 
-async fn accept(listener: TcpListener, router: Router, stop: &CancellationToken) {
+/// Where connections come in.
+struct Doors {
+    router: Router,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Doors {
+    async fn accept(&self, listener: TcpListener, stop: &CancellationToken) {
+        let graceful = GracefulShutdown::new();
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let accepted = tokio::select! {
+                accepted = next(&listener, &permits) => accepted,
+                () = stop.cancelled() => break,
+            };
+            let (stream, peer, permit) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            // Handlers see who is at the other end.
+            let router = self.router.clone().layer(Extension(Peer(peer.ip().to_canonical())));
+            let (tls, watcher) = (self.tls.clone(), graceful.watcher());
+            tokio::spawn(async move {
+                match tls {
+                    None => serve(stream, router, watcher).await,
+                    Some(tls) => match timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => serve(stream, router, watcher).await,
+                        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                        Err(_) => tracing::debug!("TLS handshake took too long"),
+                    },
+                }
+                drop(permit);
+            });
+        }
+        drop(listener);
+        if timeout(GRACE, graceful.shutdown()).await.is_err() {
+            tracing::warn!(grace_seconds = GRACE.as_secs(), "connections were cut off");
+        }
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    watcher: Watcher,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_MAX_BYTES);
-    let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let accepted = tokio::select! {
-            accepted = next(&listener, &permits) => accepted,
-            () = stop.cancelled() => break,
-        };
-        let (stream, permit) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
-            }
-            drop(permit);
-        });
-    }
-    drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!(grace_seconds = GRACE.as_secs(), "connections were cut off");
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "connection ended");
     }
 }
 
 async fn next(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> anyhow::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> anyhow::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
 }

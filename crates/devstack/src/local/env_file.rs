@@ -13,7 +13,8 @@ use super::LocalStack;
 use super::state::write_whole;
 use crate::programs::Places;
 
-pub(super) fn write(stack: &LocalStack, path: &Path) -> Result<()> {
+/// Writes the file; `web` is the URL of the web service where one runs.
+pub(super) fn write(stack: &LocalStack, web: Option<&str>, path: &Path) -> Result<()> {
     let mut nats = vec![("NATS_URL", stack.nats.url().to_owned())];
     if stack.nats.url().starts_with("tls://") {
         nats.push(("WEGWEISER_NATS_CA", stack.tls.ca.display().to_string()));
@@ -35,6 +36,11 @@ pub(super) fn write(stack: &LocalStack, path: &Path) -> Result<()> {
     group_text(&mut text, "${NATS_URL:-}", &nats)?;
     group_text(&mut text, "${DATABASE_URL:-}", &database)?;
     group_text(&mut text, "${METRICS_REDIS_HOST:-}${METRICS_REDIS_PORT:-}", &redis)?;
+    if let Some(url) = web {
+        let ca = stack.tls.ca.display().to_string();
+        let web = [("WEGWEISER_WEB_URL", url.to_owned()), ("WEGWEISER_WEB_CA", ca)];
+        group_text(&mut text, "${WEGWEISER_WEB_URL:-}", &web)?;
+    }
     write_whole(path, text.as_bytes())
 }
 

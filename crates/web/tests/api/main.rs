@@ -4,3 +4,4 @@ mod errors;
 mod readiness;
 mod reading;
 mod support;
+mod tls;

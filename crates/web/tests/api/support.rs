@@ -68,6 +68,11 @@ pub(crate) struct Web {
 
 impl Web {
     pub(crate) fn start(servers: &Servers) -> Self {
+        Self::start_with(servers, &[])
+    }
+
+    /// With settings beside those of the servers.
+    pub(crate) fn start_with(servers: &Servers, settings: &[(&str, &str)]) -> Self {
         let mut child = command()
             .env("WEGWEISER_WEB_LISTEN", "127.0.0.1:0")
             .env("WEGWEISER_LOG_FORMAT", "json")
@@ -75,19 +80,21 @@ impl Web {
             .env("METRICS_REDIS_HOST", servers.redis.host())
             .env("METRICS_REDIS_PORT", servers.redis.port().to_string())
             .env("DATABASE_URL", servers.postgres.address().url().expose_secret())
+            .envs(settings.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = loop {
+        let url = loop {
             let line: Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
             if line["message"] == "listening" {
-                break line["address"].as_str().unwrap().to_owned();
+                let scheme = if line["tls"] == true { "https" } else { "http" };
+                break format!("{scheme}://{}", line["address"].as_str().unwrap());
             }
         };
         // A full pipe would stop the service.
         std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
-        Self { child, url: format!("http://{address}"), client: Client::new() }
+        Self { child, url, client: Client::new() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
@@ -113,10 +120,15 @@ impl Web {
         }
     }
 
+    /// Sends a signal such as `-HUP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
     /// SIGTERM, then the exit status.
     pub(crate) async fn terminate(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        self.signal("-TERM");
         let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
