@@ -128,12 +128,13 @@ impl Delivery {
         self.answer("+ACK").await
     }
 
-    /// It is parked: never deliver it again. Asks for the proof.
+    /// It is parked: never deliver it again. Asks for the proof; the broker's advisory tells of a
+    /// surplus.
     ///
     /// # Errors
     /// The connection is closed; the message will come again.
-    pub async fn terminate(&self, _proof: Parked) -> Result<(), BrokerGone> {
-        self.answer("+TERM").await
+    pub async fn terminate(&self, proof: Parked) -> Result<(), BrokerGone> {
+        self.answer(if proof.is_surplus() { "+TERM surplus" } else { "+TERM" }).await
     }
 
     /// It is still being worked on: start its `ack_wait` again.

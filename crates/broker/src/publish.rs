@@ -18,12 +18,30 @@ pub enum PublishError {
     /// The stream is full and keeps what it has: send it again later with the same id.
     #[error("the stream refused: {0}")]
     Refused(String),
+    /// The subject holds as many messages as its stream allows.
+    #[error("the stream refused: {SUBJECT_IS_FULL}")]
+    SubjectFull,
 }
 
-/// Proof that `DEAD_LETTERS` holds a message; only [`Broker::park`] makes one.
+/// Proof that `DEAD_LETTERS` holds a message, or holds as many like it as it takes; only
+/// [`Broker::park`] makes one.
 #[derive(Debug)]
 #[must_use]
-pub struct Parked(());
+pub struct Parked {
+    surplus: bool,
+}
+
+impl Parked {
+    /// Whether the stream holds its bound of the same reason from the same device, and not this
+    /// one: its original alone is left, as long as its own stream keeps it.
+    #[must_use]
+    pub const fn is_surplus(&self) -> bool {
+        self.surplus
+    }
+}
+
+/// What the server answers where a subject holds its `max_msgs_per_subject`.
+const SUBJECT_IS_FULL: &str = "maximum messages per subject exceeded";
 
 /// A publish on its way; await it for the stream's word.
 pub struct Ticket(async_nats::jetstream::context::PublishAckFuture);
@@ -46,6 +64,7 @@ fn from_nats(error: NatsPublishError) -> PublishError {
         PublishErrorKind::TimedOut
         | PublishErrorKind::BrokenPipe
         | PublishErrorKind::StreamNotFound => PublishError::Unconfirmed(text),
+        _ if text.contains(SUBJECT_IS_FULL) => PublishError::SubjectFull,
         _ => PublishError::Refused(text),
     }
 }
@@ -65,8 +84,9 @@ impl Broker {
         self.jetstream().send_publish(subject, message).await.map(Ticket).map_err(from_nats)
     }
 
-    /// Parks a message that cannot be applied; returns when `DEAD_LETTERS` has it. Parking the
-    /// same message again has no second effect.
+    /// Parks a message that cannot be applied; returns when `DEAD_LETTERS` has it, or has its
+    /// bound of the same reason from the same device, so that nobody waits behind them. Parking
+    /// the same message again has no second effect.
     ///
     /// # Errors
     /// See [`PublishError`]; nothing may be acknowledged then.
@@ -94,7 +114,10 @@ impl Broker {
             message = message.header(headers::TOMBSTONE, "true");
         }
         let ticket = self.jetstream().send_publish(letter.parking_subject(), message).await;
-        Ticket(ticket.map_err(from_nats)?).confirmed().await?;
-        Ok(Parked(()))
+        match Ticket(ticket.map_err(from_nats)?).confirmed().await {
+            Ok(()) => Ok(Parked { surplus: false }),
+            Err(PublishError::SubjectFull) => Ok(Parked { surplus: true }),
+            Err(error) => Err(error),
+        }
     }
 }

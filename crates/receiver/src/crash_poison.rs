@@ -110,6 +110,6 @@ async fn park(
         "parking a message that no receiver survived"
     );
     let parked = broker.park(&letter, original.payload).await?;
-    figures.dead_letter(stream, &reject);
+    figures.dead_letter(stream, &reject, &parked);
     Ok(parked)
 }

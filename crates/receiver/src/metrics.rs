@@ -3,7 +3,7 @@
 //! Promises: figures are taken once a batch, the delay alone once a message; labels are streams,
 //! verdicts, stages and reasons. Refuses: a label that grows with tenants or devices.
 
-use broker::Delivery;
+use broker::{Delivery, Parked};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use protocol::Reject;
@@ -43,16 +43,18 @@ impl Stage {
 pub(crate) enum Verdict {
     Done,
     Parked,
+    Surplus,
     Retried,
 }
 
 impl Verdict {
-    const ALL: [Self; 3] = [Self::Done, Self::Parked, Self::Retried];
+    const ALL: [Self; 4] = [Self::Done, Self::Parked, Self::Surplus, Self::Retried];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Parked => "parked",
+            Self::Surplus => "surplus",
             Self::Retried => "retried",
         }
     }
@@ -175,8 +177,18 @@ impl Figures {
         self.messages.add(as_u64(messages), &labels);
     }
 
-    /// A message of `stream`, which need not be this lane's own, is parked.
-    pub(crate) fn dead_letter(&self, stream: &str, reject: &Reject) {
+    /// A message of this lane is parked.
+    pub(crate) fn parked(&self, stream: &str, reject: &Reject, proof: &Parked) {
+        let verdict = if proof.is_surplus() { Verdict::Surplus } else { Verdict::Parked };
+        self.verdict(verdict, 1);
+        self.dead_letter(stream, reject, proof);
+    }
+
+    /// A message of `stream`, which need not be this lane's own, is a dead letter, if it is kept.
+    pub(crate) fn dead_letter(&self, stream: &str, reject: &Reject, proof: &Parked) {
+        if proof.is_surplus() {
+            return;
+        }
         let labels =
             [KeyValue::new("stream", stream.to_owned()), KeyValue::new("reason", reject.code())];
         self.dead_letters.add(1, &labels);

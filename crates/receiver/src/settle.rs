@@ -50,6 +50,7 @@ async fn park_all(broker: &Broker, source: &mut Source, mut to_park: Vec<(Delive
         let (messages, stream) = (to_park.len(), delivery.stream());
         tracing::warn!(stream, messages, subject = delivery.subject(), first = %reject, "parking");
     }
+    let mut surplus = 0;
     while !to_park.is_empty() {
         let held: Vec<&Delivery> = to_park.iter().map(|(delivery, _)| delivery).collect();
         let proofs = source.keep_alive_during(&held, false, park_each(broker, &to_park)).await;
@@ -57,9 +58,9 @@ async fn park_all(broker: &Broker, source: &mut Source, mut to_park: Vec<(Delive
         for ((delivery, reject), proof) in to_park.into_iter().zip(proofs) {
             match proof {
                 Some(proof) => {
+                    source.figures.parked(delivery.stream(), &reject, &proof);
+                    surplus += usize::from(proof.is_surplus());
                     terminate(&delivery, proof).await;
-                    source.figures.verdict(Verdict::Parked, 1);
-                    source.figures.dead_letter(delivery.stream(), &reject);
                 }
                 None => unparked.push((delivery, reject)),
             }
@@ -68,8 +69,17 @@ async fn park_all(broker: &Broker, source: &mut Source, mut to_park: Vec<(Delive
         let held: Vec<&Delivery> = to_park.iter().map(|(delivery, _)| delivery).collect();
         if !held.is_empty() && source.pause(&held).await.is_none() {
             source.figures.verdict(Verdict::Retried, to_park.len());
-            return;
+            break;
         }
+    }
+    if surplus > 0 {
+        let remedy =
+            "see wegweiser dlq stats; their originals are in their stream as long as it keeps them";
+        tracing::warn!(
+            messages = surplus,
+            remedy,
+            "not kept as dead letters: there are as many like them as may be"
+        );
     }
 }
 

@@ -8,6 +8,7 @@ mod world;
 
 mod delivery;
 mod first_generation;
+mod flood;
 mod metrics;
 mod order;
 mod outage;
