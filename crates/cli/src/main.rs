@@ -12,6 +12,7 @@ mod dlq;
 mod doctor;
 mod environment;
 mod fleet;
+mod ledger;
 mod metrics;
 mod migrate;
 mod output;

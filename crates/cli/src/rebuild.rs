@@ -130,7 +130,7 @@ async fn write(
             Event::Monitoring(report) if stream == "MONITORING" => RealtimeBody::Monitoring(report),
             Event::Response(response) if stream == "RESPONSES" => RealtimeBody::Response(response),
             Event::Heartbeat(heartbeat) if stream == "HEARTBEATS" => {
-                beats.push(HeartbeatWrite { heartbeat, received });
+                beats.push(HeartbeatWrite { heartbeat, number: None, received });
                 continue;
             }
             _ => continue,

@@ -11,6 +11,7 @@ use crate::devices::DevicesCommand;
 use crate::dlq::DlqCommand;
 use crate::doctor::DoctorCommand;
 use crate::fleet::FleetCommand;
+use crate::ledger::LedgerCommand;
 use crate::metrics::MetricsCommand;
 use crate::migrate::MigrateCommand;
 use crate::rebuild::RebuildCommand;
@@ -46,6 +47,8 @@ enum Verb {
     Doctor(DoctorCommand),
     /// Simulate devices that report as the agent does.
     Fleet(FleetCommand),
+    /// Show what devices sent, what is stored, and what is missing.
+    Ledger(LedgerCommand),
     /// Read the newest points of a metric.
     Metrics(MetricsCommand),
     /// Bring the database's schema up to date.
@@ -75,6 +78,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Dlq(command) => crate::dlq::run(command).await,
         Verb::Doctor(command) => crate::doctor::run(command).await,
         Verb::Fleet(command) => crate::fleet::run(command).await,
+        Verb::Ledger(command) => crate::ledger::run(&command).await,
         Verb::Metrics(command) => crate::metrics::run(command).await,
         Verb::Migrate(command) => crate::migrate::run(command).await,
         Verb::Rebuild(command) => crate::rebuild::run(&command).await,

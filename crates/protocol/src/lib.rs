@@ -28,7 +28,7 @@ pub use decode::{Event, decode};
 pub use heartbeat::{Heartbeat, HeartbeatBody};
 pub use ids::{CommandId, DeviceId, IdError, SessionId, TenantId};
 pub use labels::{LabelError, Labels};
-pub use message_id::{MessageId, MessageIdError, MessageKey};
+pub use message_id::{MessageId, MessageIdError, MessageKey, MessageNumber};
 pub use metric::{AGENT_METRICS, MetricBody, MetricPoint, MetricType, MetricTypeError};
 pub use monitoring::MonitoringReport;
 pub use reject::Reject;

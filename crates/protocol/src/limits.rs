@@ -16,6 +16,8 @@ pub const EARLIER_SESSIONS_MAX: usize = 16;
 pub const METRIC_TYPE_MAX_BYTES: usize = 64;
 /// Longest message id of a sender, in bytes.
 pub const MESSAGE_ID_MAX_BYTES: usize = 128;
+/// Highest number of a message that the books keep: whole in every reader's arithmetic (2^53 - 1).
+pub const COUNTER_MAX: u64 = 9_007_199_254_740_991;
 /// Longest free text taken into a column (version, session, data type), in characters.
 pub const TEXT_FIELD_MAX_CHARS: usize = 128;
 /// Longest reason text of a dead letter, in characters.

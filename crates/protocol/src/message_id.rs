@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::limits::MESSAGE_ID_MAX_BYTES;
+use crate::limits::{COUNTER_MAX, MESSAGE_ID_MAX_BYTES};
 use crate::{Kind, SessionId, UnixMillis};
 
 /// What the id of a message begins with that is sent again from the dead letters and whose sender
@@ -17,6 +17,15 @@ const REPLAY: &str = "replay";
 /// An id that a sender gave its message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(Box<str>);
+
+/// Which of a device's messages of one kind it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageNumber {
+    /// The agent's run.
+    pub session: SessionId,
+    /// From 1 in each run.
+    pub counter: u64,
+}
 
 /// A message id outside the rule.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -32,14 +41,16 @@ impl MessageId {
         Self(format!("{session}:{}:{counter}", kind.name()).into_boxed_str())
     }
 
-    /// Session and counter, where an agent of ours numbered the message.
+    /// Which message of `kind` it is, where an agent of ours numbered it: an id that names another
+    /// kind, or a number that no agent reaches, tells nothing.
     #[must_use]
-    pub fn number(&self) -> Option<(SessionId, u64)> {
+    pub fn number(&self, kind: &str) -> Option<MessageNumber> {
         let mut parts = self.0.split(':');
         let session = parts.next()?.parse().ok()?;
-        let _kind = parts.next()?;
+        let named = parts.next()?;
         let counter = parts.next()?.parse().ok()?;
-        parts.next().is_none().then_some((session, counter))
+        let told = named == kind && (1..=COUNTER_MAX).contains(&counter);
+        (told && parts.next().is_none()).then_some(MessageNumber { session, counter })
     }
 
     /// The key under which the message has its effect once. An id that stands for a place, made by
@@ -144,9 +155,17 @@ mod tests {
     fn a_numbered_id_tells_its_session_and_counter() {
         let session = SessionId::start();
         let id = MessageId::numbered(session, &Kind::Heartbeat, 7);
-        assert_eq!(id.number(), Some((session, 7)));
+        assert_eq!(id.number("heartbeat"), Some(MessageNumber { session, counter: 7 }));
+        assert_eq!(id.number("metric"), None);
         assert_eq!(id.as_str().parse::<MessageId>().unwrap(), id);
-        assert_eq!("abc".parse::<MessageId>().unwrap().number(), None);
+        for odd in [
+            "abc",
+            "a:metric:1",
+            &format!("{session}:metric:0"),
+            &format!("{session}:metric:{}", u64::MAX),
+        ] {
+            assert_eq!(odd.parse::<MessageId>().unwrap().number("metric"), None, "{odd}");
+        }
     }
 
     #[test]

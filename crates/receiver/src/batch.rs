@@ -1,7 +1,9 @@
 //! Decode: deliveries into records of a lane, or into the reason why not.
 
 use broker::Delivery;
-use protocol::{Event, MessageId, MessageKey, Reject, UnixMillis, decode as decode_payload};
+use protocol::{
+    Event, MessageId, MessageKey, MessageNumber, Reject, UnixMillis, decode as decode_payload,
+};
 
 use crate::lanes::Lane;
 
@@ -19,6 +21,11 @@ impl<R> Accepted<R> {
     /// The key under which the message counts once.
     pub(crate) fn key(&self) -> MessageKey {
         self.delivery.key(self.enveloped.clone())
+    }
+
+    /// Which of the device's messages of `kind` it is, where the device numbered it.
+    pub(crate) fn number(&self, kind: &str) -> Option<MessageNumber> {
+        self.delivery.message_id()?.number(kind)
     }
 }
 

@@ -45,8 +45,10 @@ impl Lane for Metrics {
         repeated: bool,
     ) -> Result<Vec<Written>, Unavailable> {
         let mut writes = Vec::with_capacity(batch.len());
-        for Accepted { delivery, record, .. } in batch {
+        for accepted in batch {
+            let Accepted { delivery, record, .. } = accepted;
             writes.push(RingWrite {
+                number: accepted.number("metric"),
                 point: record,
                 received: delivery.published(),
                 repeated: repeated || delivery.may_be_repeated(),
@@ -74,8 +76,12 @@ impl Lane for Heartbeats {
         _repeated: bool,
     ) -> Result<Vec<Written>, Unavailable> {
         let mut writes = Vec::with_capacity(batch.len());
-        for Accepted { delivery, record, .. } in batch {
-            writes.push(HeartbeatWrite { heartbeat: record, received: delivery.published() });
+        for accepted in batch {
+            writes.push(HeartbeatWrite {
+                heartbeat: &accepted.record,
+                number: accepted.number("heartbeat"),
+                received: accepted.delivery.published(),
+            });
         }
         self.0.write_heartbeats(&writes, &self.1).await
     }

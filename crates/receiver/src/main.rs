@@ -8,6 +8,7 @@ mod crash_poison;
 mod doubt;
 mod hold;
 mod lanes;
+mod ledger;
 mod metrics;
 mod pipeline;
 mod presence;

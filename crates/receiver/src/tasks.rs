@@ -13,7 +13,7 @@ use crate::hold::{Origin, Source};
 use crate::lanes::{Heartbeats, Lane, Metrics, Monitoring, Responses};
 use crate::metrics::Figures;
 use crate::settings::ReceiverSettings;
-use crate::{crash_poison, pipeline, presence, samples};
+use crate::{crash_poison, ledger, pipeline, presence, samples};
 
 /// Advisories are rare; a batch of them is small.
 const ADVISORIES_BATCH_MESSAGES: usize = 16;
@@ -61,13 +61,14 @@ pub(crate) async fn run(
     let points = ("METRICS", "rings", settings.metrics_batch_messages);
     let batch = settings.records_batch_messages;
     let workers = settings.records_workers;
-    tasks.lane(points, METRICS_WORKERS, &Metrics(rings));
+    tasks.lane(points, METRICS_WORKERS, &Metrics(rings.clone()));
     let heartbeats = Heartbeats(records.clone(), settings.offline);
     tasks.lane(("HEARTBEATS", "connectivity", batch), workers, &heartbeats);
     tasks.lane(("MONITORING", "records", batch), workers, &Monitoring(records.clone()));
     tasks.lane(("RESPONSES", "records", batch), workers, &Responses(records.clone()));
     let advisories = tasks.source(("ADVISORIES", "crash-poison", ADVISORIES_BATCH_MESSAGES), 1);
     tasks.running.spawn(crash_poison::run(broker.clone(), advisories));
+    tasks.running.spawn(ledger::run(rings, records.clone(), stop.clone()));
     tasks.running.spawn(presence::run(broker.clone(), records.clone(), stop.clone()));
     tasks.sample(records);
     tasks.running.spawn(watch_connection(broker.clone(), broker_part, stop));

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use deadpool_postgres::Object;
-use protocol::{DeviceId, Heartbeat, Labels, TenantId, UnixMillis};
+use protocol::{DeviceId, Heartbeat, Labels, MessageNumber, TenantId, UnixMillis};
 use serde::Serialize;
 use tokio_postgres::Error;
 use tokio_postgres::types::{Json, ToSql};
 
 use crate::labels::EFFECTIVE;
+use crate::ledger::{DeviceSession, runs};
 use crate::outcome::{Committed, Unavailable, Written};
 use crate::presence::OfflineRule;
 use crate::rebuild::Target;
@@ -20,6 +21,8 @@ use crate::sql_error::unavailable;
 pub struct HeartbeatWrite<'a> {
     /// The heartbeat.
     pub heartbeat: &'a Heartbeat,
+    /// Its number, where its device numbered it.
+    pub number: Option<MessageNumber>,
     /// When the broker took it.
     pub received: UnixMillis,
 }
@@ -114,7 +117,7 @@ struct Beat<'a> {
 }
 
 impl HeartbeatWrite<'_> {
-    const fn place(&self) -> (TenantId, DeviceId) {
+    pub(crate) const fn place(&self) -> (TenantId, DeviceId) {
         (self.heartbeat.tenant, self.heartbeat.device)
     }
 }
@@ -135,7 +138,22 @@ impl Records {
         writes: &[HeartbeatWrite<'_>],
         rule: &OfflineRule,
     ) -> Result<Vec<Written>, Unavailable> {
-        self.write_heartbeats_into(Target::Real, writes, rule).await
+        let written = self.write_heartbeats_into(Target::Real, writes, rule).await?;
+        let (mut numbers, mut taken) = (Vec::new(), Vec::new());
+        for (write, written) in writes.iter().zip(&written) {
+            if written.is_err() {
+                continue;
+            }
+            taken.push(*write);
+            if let Some(number) = write.number {
+                let (tenant, device) = write.place();
+                let of = DeviceSession { tenant, device, session: number.session };
+                numbers.push((of, number.counter));
+            }
+        }
+        self.note_stored("heartbeat", &runs(numbers)).await?;
+        self.note_told(&taken).await?;
+        Ok(written)
     }
 
     pub(crate) async fn write_heartbeats_into(

@@ -10,6 +10,7 @@ mod applied;
 mod audit;
 mod connectivity;
 mod labels;
+mod ledger;
 mod merge;
 mod migrations;
 mod outcome;
@@ -26,6 +27,9 @@ mod walls;
 pub use audit::{AuditEntry, AuditRow};
 pub use connectivity::{DeviceRow, HeartbeatWrite};
 pub use labels::{LabelChange, LabelChangeError};
+pub use ledger::{
+    DeviceSession, LedgerPlace, LedgerRow, Note, NumberRun, StoredNumbers, Told, runs,
+};
 pub use migrations::MigrationState;
 pub use outcome::{Committed, Unavailable, Written};
 pub use presence::{OfflineRule, PresenceCounts, WentOffline};

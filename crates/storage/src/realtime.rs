@@ -4,6 +4,7 @@ use deadpool_postgres::Object;
 use protocol::{CommandResponse, DeviceId, MessageKey, MonitoringReport, TenantId, UnixMillis};
 use tokio_postgres::Error;
 
+use crate::ledger::{DeviceSession, NumberRun, runs};
 use crate::outcome::{Unavailable, Written};
 use crate::rebuild::Target;
 use crate::records::Records;
@@ -95,7 +96,11 @@ impl Records {
         &self,
         writes: &[RealtimeWrite<'_>],
     ) -> Result<Vec<Written>, Unavailable> {
-        self.write_realtime_into(Target::Real, writes).await
+        let written = self.write_realtime_into(Target::Real, writes).await?;
+        for kind in ["monitoring", "response"] {
+            self.note_stored(kind, &numbers(kind, writes, &written)).await?;
+        }
+        Ok(written)
     }
 
     pub(crate) async fn write_realtime_into(
@@ -105,6 +110,26 @@ impl Records {
     ) -> Result<Vec<Written>, Unavailable> {
         self.write_bisecting(&target.of(INSERT, TABLE), writes, insert).await
     }
+}
+
+/// The numbers of what was written of a kind.
+fn numbers(
+    kind: &'static str,
+    writes: &[RealtimeWrite<'_>],
+    written: &[Written],
+) -> Vec<NumberRun> {
+    let mut numbers = Vec::new();
+    for (write, written) in writes.iter().zip(written) {
+        if let (MessageKey::Sender(id), Ok(_)) = (&write.key, written)
+            && write.body.kind() == kind
+            && let Some(number) = id.number(kind)
+        {
+            let (tenant, device, _) = write.body.sender();
+            numbers
+                .push((DeviceSession { tenant, device, session: number.session }, number.counter));
+        }
+    }
+    runs(numbers)
 }
 
 async fn insert(connection: &Object, sql: &str, writes: &[RealtimeWrite<'_>]) -> Result<(), Error> {

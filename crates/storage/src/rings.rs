@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use protocol::{DeviceId, MetricPoint, MetricType, Reject, UnixMillis};
+use protocol::{DeviceId, MessageNumber, MetricPoint, MetricType, Reject, UnixMillis};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{
     Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline, RedisConnectionInfo, RedisError,
@@ -19,7 +19,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Committed, Unavailable, Written};
-use crate::{RedisSettings, merge};
+use crate::{DeviceSession, NumberRun, RedisSettings, merge, runs};
 
 /// How long a pipeline may take before Redis counts as away.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,6 +35,8 @@ const DEEP_SHARE: u32 = 4;
 pub struct RingWrite<'a> {
     /// The point.
     pub point: &'a MetricPoint,
+    /// Its number, where its device numbered it.
+    pub number: Option<MessageNumber>,
     /// When the broker took it.
     pub received: UnixMillis,
     /// Whether an earlier attempt may have written it.
@@ -139,6 +141,7 @@ impl Rings {
                 }
             }
         }
+        self.note_points(&numbers(writes, &written)).await?;
         Ok(written)
     }
 
@@ -186,7 +189,7 @@ impl Rings {
             let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
                 .arg(cursor)
                 .arg("MATCH")
-                .arg(format!("{}:*", self.prefix))
+                .arg(format!("{}:*:*", self.prefix))
                 .arg("COUNT")
                 .arg(KEYS_A_STEP)
                 .query_async(&mut connection)
@@ -249,6 +252,27 @@ impl Rings {
         pipeline.cmd("EXPIRE").arg(key).arg(ttl_seconds);
     }
 
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Runs one command for its answer.
+    pub(crate) async fn ask<T: redis::FromRedisValue>(
+        &self,
+        command: &redis::Cmd,
+    ) -> Result<T, Unavailable> {
+        let mut connection = self.connection.clone();
+        command.query_async(&mut connection).await.map_err(Unavailable::redis)
+    }
+
+    /// Runs commands all of which have to succeed.
+    pub(crate) async fn all(&self, pipeline: &mut Pipeline) -> Result<(), Unavailable> {
+        for reply in self.run(pipeline).await? {
+            reply.map_err(Unavailable::redis)?;
+        }
+        Ok(())
+    }
+
     async fn run(&self, pipeline: &mut Pipeline) -> Result<Vec<RedisResult<Value>>, Unavailable> {
         let mut connection = self.connection.clone();
         pipeline.ignore_errors().query_async(&mut connection).await.map_err(Unavailable::redis)
@@ -265,6 +289,19 @@ fn confirm(reply: Option<RedisResult<Value>>) -> Result<Option<Reject>, Unavaila
         Some(Err(error)) => Err(Unavailable::redis(error)),
         None => Err(Unavailable::redis("it answered fewer commands than were sent")),
     }
+}
+
+/// The numbers of what was written.
+fn numbers(writes: &[RingWrite<'_>], written: &[Written]) -> Vec<NumberRun> {
+    let mut numbers = Vec::with_capacity(writes.len());
+    for (write, written) in writes.iter().zip(written) {
+        if let (Some(number), Ok(_)) = (write.number, written) {
+            let MetricPoint { tenant, device, .. } = *write.point;
+            let of = DeviceSession { tenant, device, session: number.session };
+            numbers.push((of, number.counter));
+        }
+    }
+    runs(numbers)
 }
 
 fn is_wrong_type(error: &RedisError) -> bool {

@@ -9,6 +9,7 @@ mod world;
 mod delivery;
 mod first_generation;
 mod flood;
+mod ledger;
 mod metrics;
 mod order;
 mod outage;

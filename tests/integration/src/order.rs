@@ -104,6 +104,7 @@ async fn heartbeats(records: &Records, tenant: TenantId, delivered: &Delivered) 
             let mut writes = Vec::new();
             for number in batch {
                 writes.push(HeartbeatWrite {
+                    number: None,
                     heartbeat: &beats[*number],
                     received: times[*number].0,
                 });
@@ -197,7 +198,7 @@ async fn points(rings: &Rings, tenant: TenantId, delivered: &Delivered) -> Resul
             for number in *batch {
                 // What comes again says so, as a redelivery does.
                 let (point, repeated) = (&all[*number], !seen.insert(*number));
-                writes.push(RingWrite { point, received: point.at, repeated });
+                writes.push(RingWrite { point, number: None, received: point.at, repeated });
             }
             both.push(writes);
         }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use devstack::DatabaseAddress;
-use protocol::{DeviceId, Heartbeat, Labels, TenantId, UnixMillis};
+use protocol::{DeviceId, Heartbeat, Labels, MessageNumber, SessionId, TenantId, UnixMillis};
 use storage::{
     AuditEntry, HeartbeatWrite, OfflineRule, Records, Registration, Scope, WalledRecords,
 };
@@ -14,10 +14,12 @@ use crate::world::{empty_database, postgres_settings, repository, sql_client};
 const RULE: OfflineRule =
     OfflineRule { silence: std::time::Duration::from_secs(120), missed_heartbeats: 3 };
 /// What each tenant has a row in; the web service may read them.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 10] = [
     "device_connectivity",
     "device_connectivity_changes",
     "device_realtime_data",
+    "device_ledger",
+    "device_ledger_told",
     "tenants",
     "devices",
     "audit_log",
@@ -34,11 +36,18 @@ struct Customer {
 
 impl Customer {
     async fn settle_in(records: &Records, database: &DatabaseAddress) -> Result<Self> {
+        let customer = Self::settle_in_before_books(records, database).await?;
+        customer.beat(records).await?;
+        Ok(customer)
+    }
+
+    /// Without the tables that came after the walls.
+    async fn settle_in_before_books(records: &Records, database: &DatabaseAddress) -> Result<Self> {
         let tenant = TenantId::new(Uuid::now_v7());
         let device = DeviceId::new(Uuid::now_v7());
         records.ensure_tenant(tenant, "a customer").await?;
         records.register_device(Registration { tenant, device, name: "", role: "device" }).await?;
-        beat(records, tenant, device).await?;
+        beat(records, tenant, device, None).await?;
         records
             .audit(&[AuditEntry {
                 who: "story".to_owned(),
@@ -55,20 +64,32 @@ impl Customer {
         sql_client(database).await?.batch_execute(&report).await?;
         Ok(Self { tenant, device })
     }
+
+    /// The first heartbeat of the one run of its agent.
+    async fn beat(&self, records: &Records) -> Result<()> {
+        let session = SessionId::new(self.device.as_uuid());
+        let number = Some(MessageNumber { session, counter: 1 });
+        beat(records, self.tenant, self.device, number).await
+    }
 }
 
-async fn beat(records: &Records, tenant: TenantId, device: DeviceId) -> Result<()> {
+async fn beat(
+    records: &Records,
+    tenant: TenantId,
+    device: DeviceId,
+    number: Option<MessageNumber>,
+) -> Result<()> {
     let heartbeat = Heartbeat {
         tenant,
         device,
         at: UnixMillis::now(),
-        session: None,
+        session: number.map(|number| number.session.to_string().into()),
         agent_version: None,
         interval_ms: None,
         labels: Labels::default(),
-        details: "{}".into(),
+        details: r#"{"status":{"sent":{"heartbeat":1}}}"#.into(),
     };
-    let write = HeartbeatWrite { heartbeat: &heartbeat, received: heartbeat.at };
+    let write = HeartbeatWrite { heartbeat: &heartbeat, number, received: heartbeat.at };
     for written in records.write_heartbeats(&[write], &RULE).await? {
         let _ = written.map_err(|reject| anyhow::anyhow!("{reject:?}"))?;
     }
@@ -236,7 +257,7 @@ async fn the_receiver_writes_records_of_every_tenant_and_reads_nothing_else() ->
     let customer = Customer::settle_in(&records, &database).await?;
     let receiver = sign_in(&database, "wegweiser_receiver").await?;
     let receiver_records = Records::open(&postgres_settings(&receiver))?;
-    beat(&receiver_records, customer.tenant, customer.device).await?;
+    customer.beat(&receiver_records).await?;
     let horizon = UnixMillis::new(UnixMillis::now().get() + 3_600_000);
     let silent = receiver_records.mark_silent_devices(horizon, UnixMillis::new(0)).await?;
     assert_eq!(silent.len(), 1);
@@ -279,7 +300,7 @@ async fn rows_of_the_previous_version_stay_and_stand_behind_the_wall() -> Result
         client.execute(note, &[&version, &name, &applied, &checksum]).await?;
     }
     let records = Records::open(&postgres_settings(&database))?;
-    let customer = Customer::settle_in(&records, &database).await?;
+    let customer = Customer::settle_in_before_books(&records, &database).await?;
     let entry = "insert into audit_log (who, action, object, detail)
                  values ('w', 'a', 'o', '{\"tenant\": \"no UUID\"}'), ('w', 'a', 'o', '[]')";
     client.batch_execute(entry).await?;
@@ -287,7 +308,7 @@ async fn rows_of_the_previous_version_stay_and_stand_behind_the_wall() -> Result
     assert!(!records.migrate().await?.is_empty());
     assert!(without_wall(&client).await?.is_empty());
     // A receiver of the previous version, signed in as the owner, goes on.
-    beat(&records, customer.tenant, customer.device).await?;
+    customer.beat(&records).await?;
     let web = sql_client(&sign_in(&database, "wegweiser_web").await?).await?;
     for table in TABLES {
         assert_eq!(rows(&web, table).await?, 0, "{table} without a tenant");

@@ -159,7 +159,8 @@ async fn a_stop_leaves_nothing_behind_and_without_a_broker_says_what_it_leaves()
 }
 
 fn number(delivery: &Delivery) -> u64 {
-    delivery.message_id().unwrap().number().unwrap().1
+    let kind = delivery.device_subject().unwrap().kind().name();
+    delivery.message_id().unwrap().number(kind).unwrap().counter
 }
 
 fn metric_name(event: &Event) -> &str {

@@ -59,11 +59,11 @@ async fn a_whole_installation_fails_only_for_the_receiver_that_does_not_run() {
 
     let now = UnixMillis::now();
     let beat = heartbeat(TENANT, DEVICE, now.get());
-    let beats = [HeartbeatWrite { heartbeat: &beat, received: now }];
+    let beats = [HeartbeatWrite { heartbeat: &beat, number: None, received: now }];
     let written = records(&postgres).write_heartbeats(&beats, &RULE).await.unwrap();
     assert!(written.iter().all(Result::is_ok));
     let point = point(now.get(), 12.5);
-    let points = [RingWrite { point: &point, received: now, repeated: false }];
+    let points = [RingWrite { point: &point, number: None, received: now, repeated: false }];
     let written = rings(&redis).write(&points).await.unwrap();
     assert!(written.iter().all(Result::is_ok));
 

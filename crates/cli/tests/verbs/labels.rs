@@ -20,7 +20,11 @@ async fn what_operators_set_wins_over_what_the_device_reports_and_both_filter() 
     reported.set("rack", "7").unwrap();
     let mut beats = [DEVICE, OTHER].map(|device| heartbeat(TENANT, device, now.get()));
     beats[0].details = json!({ "labels": reported }).to_string().into();
-    let writes = beats.each_ref().map(|beat| HeartbeatWrite { heartbeat: beat, received: beat.at });
+    let writes = beats.each_ref().map(|beat| HeartbeatWrite {
+        heartbeat: beat,
+        number: None,
+        received: beat.at,
+    });
     for written in records.write_heartbeats(&writes, &RULE).await.unwrap() {
         let _ = written.unwrap();
     }

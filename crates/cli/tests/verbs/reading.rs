@@ -20,7 +20,7 @@ async fn the_newest_points_come_in_the_order_of_time_and_each_once() {
             batch.iter().map(|n| point(start + n * 1_000, *n as f64 + 0.5)).collect();
         let writes: Vec<RingWrite<'_>> = points
             .iter()
-            .map(|point| RingWrite { point, received: point.at, repeated: false })
+            .map(|point| RingWrite { point, number: None, received: point.at, repeated: false })
             .collect();
         for written in rings.write(&writes).await.unwrap() {
             let _ = written.unwrap();
@@ -84,7 +84,11 @@ async fn devices_are_listed_by_tenant_and_by_state() {
     let ten_minutes_ago = now.get() - 600_000;
     let beats =
         [heartbeat(TENANT, DEVICE, now.get()), heartbeat(OTHER_TENANT, silent, ten_minutes_ago)];
-    let writes = beats.each_ref().map(|beat| HeartbeatWrite { heartbeat: beat, received: beat.at });
+    let writes = beats.each_ref().map(|beat| HeartbeatWrite {
+        heartbeat: beat,
+        number: None,
+        received: beat.at,
+    });
     for written in records.write_heartbeats(&writes, &RULE).await.unwrap() {
         let _ = written.unwrap();
     }

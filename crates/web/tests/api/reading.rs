@@ -22,7 +22,7 @@ async fn the_newest_points_come_in_the_order_of_time_and_each_once() {
             batch.iter().map(|n| point(DEVICE, START + n, *n as f64 + 0.5)).collect();
         let writes: Vec<RingWrite<'_>> = points
             .iter()
-            .map(|point| RingWrite { point, received: point.at, repeated: false })
+            .map(|point| RingWrite { point, number: None, received: point.at, repeated: false })
             .collect();
         for written in rings.write(&writes).await.unwrap() {
             let _ = written.unwrap();
@@ -52,7 +52,7 @@ async fn devices_are_listed_by_tenant_and_up_to_a_limit() {
     beats[0].details = r#"{"labels": {"site": "Köln, 2", "rack": "7"}}"#.into();
     let writes: Vec<HeartbeatWrite<'_>> = beats
         .iter()
-        .map(|heartbeat| HeartbeatWrite { heartbeat, received: heartbeat.at })
+        .map(|heartbeat| HeartbeatWrite { heartbeat, number: None, received: heartbeat.at })
         .collect();
     for written in records.write_heartbeats(&writes, &RULE).await.unwrap() {
         let _ = written.unwrap();
