@@ -59,7 +59,7 @@ fn each_wrong_field_is_named_with_its_value_and_the_remedy() {
         ),
         (metrics, "subjects", json!(["$JS.API.>"]), "is the server's own; only subjects within"),
         (metrics, "duplicate_window", json!(7_200_000_000_000_i64), "give at most max_age, which"),
-        (monitoring, "discard_new_per_subject", json!(true), "needs max_msgs_per_subject from 1"),
+        (monitoring, "max_msgs_per_subject", json!(-1), "needs max_msgs_per_subject from 1"),
         (metrics, "subject_delete_marker_ttl", json!(1_000_000_000), "needs allow_msg_ttl and"),
         (
             metrics,

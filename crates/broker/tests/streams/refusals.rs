@@ -109,6 +109,7 @@ async fn a_removed_subject_stream_or_consumer_is_refused_and_says_what_goes() {
 async fn fewer_copies_dropping_instead_of_refusing_and_narrower_filters_are_destructive() {
     let stage = Stage::applied().await;
     stage.publish("tenant.t.device.d.response", 10).await;
+    stage.set("RESPONSES/stream.json", "discard_new_per_subject", json!(false));
     stage.set("RESPONSES/stream.json", "discard", json!("old"));
     let narrow = json!("tenant.t.device.d.response");
     stage.set("RESPONSES/records.consumer.json", "filter_subject", narrow);
