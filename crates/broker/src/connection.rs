@@ -74,6 +74,7 @@ pub struct Broker {
 struct State {
     connections: watch::Receiver<u64>,
     permission_violations: Arc<AtomicU64>,
+    jetstream_errors: Arc<AtomicU64>,
     last_error: Arc<Mutex<Option<String>>>,
 }
 
@@ -95,6 +96,7 @@ impl Broker {
         let state = State {
             connections,
             permission_violations: Arc::default(),
+            jetstream_errors: Arc::default(),
             last_error: Arc::default(),
         };
         let options = options(settings)?
@@ -168,6 +170,16 @@ impl Broker {
     #[must_use]
     pub fn permission_violations(&self) -> u64 {
         self.state.permission_violations.load(Ordering::Relaxed)
+    }
+
+    /// How often JetStream answered a request of ours with an error.
+    #[must_use]
+    pub fn jetstream_errors(&self) -> u64 {
+        self.state.jetstream_errors.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_jetstream_error(&self) {
+        self.state.jetstream_errors.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The newest error of the connection, for a status page; [`crate::explained`] adds what to do.

@@ -18,6 +18,8 @@ pub struct ConsumerState {
     pub num_ack_pending: u64,
     /// Messages that were delivered more than once and are not settled.
     pub num_redelivered: u64,
+    /// Requests for messages that wait at the server: 0 where nobody pulls.
+    pub num_waiting: u64,
     /// Somebody paused it: it delivers nothing until resumed.
     #[serde(default)]
     pub paused: bool,
@@ -88,6 +90,8 @@ impl ConsumerState {
 pub struct StreamState {
     /// Messages that it keeps.
     pub messages: u64,
+    /// What they take on disk.
+    pub bytes: u64,
     /// Sequence of the oldest message that it keeps; of the next one where it keeps none.
     #[serde(rename = "first_seq")]
     pub first_sequence: u64,
@@ -106,9 +110,26 @@ impl StreamState {
     }
 }
 
+/// How full a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamUsage {
+    /// Messages that it keeps.
+    pub messages: u64,
+    /// What they take on disk.
+    pub bytes: u64,
+    /// What they may take; `None`: as much as there is.
+    pub limit_bytes: Option<u64>,
+}
+
 #[derive(Deserialize)]
 struct StreamInfo {
     state: StreamState,
+    config: StreamLimits,
+}
+
+#[derive(Deserialize)]
+struct StreamLimits {
+    max_bytes: i64,
 }
 
 /// A message as a stream keeps it.
@@ -159,6 +180,20 @@ impl Broker {
         Ok(info.state)
     }
 
+    /// How full a stream is.
+    ///
+    /// # Errors
+    /// The broker does not answer, or there is no such stream.
+    pub async fn stream_usage(&self, stream: &str) -> Result<StreamUsage, BrokerGone> {
+        let StreamInfo { state, config } = self.info(&format!("STREAM.INFO.{stream}")).await?;
+        Ok(StreamUsage {
+            messages: state.messages,
+            bytes: state.bytes,
+            // The server writes -1 for "no limit".
+            limit_bytes: u64::try_from(config.max_bytes).ok(),
+        })
+    }
+
     async fn info<T: DeserializeOwned>(&self, question: &str) -> Result<T, BrokerGone> {
         let subject = format!("$JS.API.{question}");
         let answer = self.client().request(subject, bytes::Bytes::new()).await;
@@ -166,10 +201,13 @@ impl Broker {
         let reply = serde_json::from_slice(&answer.payload);
         match reply.map_err(|error| BrokerGone(format!("unreadable answer: {error}")))? {
             Reply::Done(state) => Ok(state),
-            Reply::Failed { error } => Err(BrokerGone(format!(
-                "{question}: {} ({}); run `wegweiser streams apply`",
-                error.description, error.code
-            ))),
+            Reply::Failed { error } => {
+                self.count_jetstream_error();
+                Err(BrokerGone(format!(
+                    "{question}: {} ({}); run `wegweiser streams apply`",
+                    error.description, error.code
+                )))
+            }
         }
     }
 

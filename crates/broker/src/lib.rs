@@ -8,6 +8,7 @@ mod connection;
 mod consumers;
 pub mod dead_letters;
 mod delivery;
+pub mod expiry;
 mod outbox;
 pub mod plan;
 mod publish;
@@ -18,7 +19,7 @@ mod settings;
 pub mod streams;
 
 pub use connection::{Broker, BrokerGone, ConnectError};
-pub use consumers::{ConsumerState, StoredMessage, StreamState};
+pub use consumers::{ConsumerState, StoredMessage, StreamState, StreamUsage};
 pub use delivery::Delivery;
 pub use outbox::{
     Bound, Bounds, Dropped, HandOverError, KindFigures, Outbox, OutboxFigures, Sender,

@@ -117,7 +117,12 @@ impl Broker {
         match Ticket(ticket.map_err(from_nats)?).confirmed().await {
             Ok(()) => Ok(Parked { surplus: false }),
             Err(PublishError::SubjectFull) => Ok(Parked { surplus: true }),
-            Err(error) => Err(error),
+            Err(error) => {
+                if matches!(error, PublishError::Refused(_)) {
+                    self.count_jetstream_error();
+                }
+                Err(error)
+            }
         }
     }
 }

@@ -253,6 +253,7 @@ impl Pull {
             }
             Status::NobodyThere(reason) => {
                 self.outstanding = 0;
+                self.broker.count_jetstream_error();
                 Err(BrokerGone(format!("{}: {reason}", self.request_subject)))
             }
         }

@@ -3,6 +3,7 @@
 //! Promises: each choice can be said in a line with its reason; an override that does not work is an
 //! error, never passed over. Refuses to: install anything outside `.stack/`.
 
+mod debian;
 mod venv;
 mod version;
 
@@ -13,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
+use crate::stack_dir::stack_dir;
 pub use venv::{NATS_SERVER_WHEEL, POSTGRES_WHEEL, VALKEY_WHEEL, Wheel, python_with};
 pub(crate) use version::version_of;
 use version::{Version, parse};
@@ -122,6 +124,22 @@ pub fn redis_server() -> Result<Tool> {
 /// When an override does not work, or the wheel cannot be installed.
 pub fn postgres() -> Result<Tool> {
     find(&POSTGRES)
+}
+
+/// The directory of `prometheus` and `promtool`: the machine's own when on `PATH`, else out of
+/// Debian's package. Only tests and people who try our dashboards need them.
+///
+/// # Errors
+/// When the package can neither be downloaded nor unpacked.
+pub fn prometheus() -> Result<PathBuf> {
+    let search_path = std::env::var_os("PATH").unwrap_or_default();
+    let both = |directory: &PathBuf| {
+        ["prometheus", "promtool"].iter().all(|name| directory.join(name).is_file())
+    };
+    if let Some(directory) = std::env::split_paths(&search_path).find(both) {
+        return Ok(directory);
+    }
+    debian::programs(&stack_dir()?, "prometheus", "promtool")
 }
 
 /// All three, in the order nats-server, Redis, Postgres.

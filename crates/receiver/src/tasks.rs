@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use broker::Broker;
+use broker::{Broker, BrokerSettings};
 use opentelemetry::metrics::Meter;
 use runtime::health::{self, Health, Part};
 use runtime::shutdown::CancellationToken;
@@ -70,7 +70,7 @@ pub(crate) async fn run(
     tasks.running.spawn(crash_poison::run(broker.clone(), advisories));
     tasks.running.spawn(ledger::run(rings, records.clone(), stop.clone()));
     tasks.running.spawn(presence::run(broker.clone(), records.clone(), stop.clone()));
-    tasks.sample(records);
+    tasks.sample(settings.broker.clone(), records);
     tasks.running.spawn(watch_connection(broker.clone(), broker_part, stop));
     let ended_unasked = tasks.wait(settings.grace).await;
     if !matches!(tokio::time::timeout(FLUSH_TIMEOUT, broker.flush_acks()).await, Ok(Ok(()))) {
@@ -120,10 +120,10 @@ impl Tasks {
     }
 
     /// Looks up what no lane counts, for every consumer made so far.
-    fn sample(&mut self, records: Records) {
+    fn sample(&mut self, reached: BrokerSettings, records: Records) {
         let (broker, consumers) = (self.broker.clone(), self.consumers.clone());
-        let (meter, stop) = (self.meter.clone(), self.stop.clone());
-        self.running.spawn(samples::run(broker, records, consumers, meter, stop));
+        let at = samples::Looked { broker, reached, records, consumers };
+        self.running.spawn(samples::run(at, self.meter.clone(), self.stop.clone()));
     }
 
     /// Waits for the tasks; one that ends unasked stops the rest. `true`: one did.

@@ -9,6 +9,7 @@
 mod applied;
 mod audit;
 mod connectivity;
+mod fleet;
 mod labels;
 mod ledger;
 mod merge;
@@ -26,6 +27,7 @@ mod walls;
 
 pub use audit::{AuditEntry, AuditRow};
 pub use connectivity::{DeviceRow, HeartbeatWrite};
+pub use fleet::{Attention, PoolUse, TenantCounts};
 pub use labels::{LabelChange, LabelChangeError};
 pub use ledger::{
     DeviceSession, LedgerPlace, LedgerRow, Note, NumberRun, StoredNumbers, Told, runs,

@@ -27,7 +27,7 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 /// The records in Postgres; cheap to clone.
 #[derive(Clone)]
 pub struct Records {
-    pool: Pool,
+    pub(crate) pool: Pool,
     statement_timeout: Duration,
     /// Behind the walls: whose rows are there.
     scope: Option<Scope>,

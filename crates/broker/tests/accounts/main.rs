@@ -4,6 +4,7 @@
 
 mod allowed;
 mod changes;
+mod expiry;
 mod files;
 mod outsiders;
 mod refused;

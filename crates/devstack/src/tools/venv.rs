@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::debian;
 use crate::ready::succeeded;
 use crate::stack_dir::stack_dir;
 
@@ -213,32 +214,9 @@ fn make_venv(venv: &Path) -> Result<()> {
     succeeded("python3 -m venv --without-pip", &make(Some("--without-pip"))?).context(REMEDY)
 }
 
-/// Debian's own wheel of pip: `apt-get download` needs no root and checks signatures.
+/// Debian's own wheel of pip.
 fn debian_pip(into: &Path) -> Result<Pip> {
-    const PACKAGE: &str = "python3-pip-whl";
-    fs::create_dir_all(into)?;
-    let output = Command::new("apt-get")
-        .args(["download", "--quiet", PACKAGE])
-        .current_dir(into)
-        .output()
-        .context("running apt-get")?;
-    succeeded(&format!("apt-get download {PACKAGE}"), &output)?;
-    let package = file_ending_with(into, ".deb")?;
-    let output = Command::new("dpkg")
-        .arg("--extract")
-        .args([&package, into])
-        .output()
-        .context("running dpkg")?;
-    succeeded(&format!("dpkg --extract {PACKAGE}"), &output)?;
-    let wheel = file_ending_with(&into.join("usr/share/python-wheels"), ".whl")?;
+    debian::unpack("python3-pip-whl", into)?;
+    let wheel = debian::file_ending_with(&into.join("usr/share/python-wheels"), ".whl")?;
     Ok(Pip::Outside(vec![wheel.join("pip")]))
-}
-
-fn file_ending_with(directory: &Path, ending: &str) -> Result<PathBuf> {
-    for entry in fs::read_dir(directory)?.flatten() {
-        if entry.file_name().to_string_lossy().ends_with(ending) {
-            return Ok(entry.path());
-        }
-    }
-    bail!("{} holds no file ending with {ending}", directory.display())
 }

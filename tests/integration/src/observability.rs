@@ -1,0 +1,213 @@
+//! What deploy/observability promises: files that Prometheus takes, alerts that fire when they
+//! should, figures that exist, and a real Prometheus that scrapes real programs with them.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::world::{World, eventually_within, repository};
+
+/// Prometheus starts, scrapes and evaluates beside other tests.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+fn folder() -> PathBuf {
+    repository().join("deploy/observability")
+}
+
+fn promtool(arguments: &[&str]) -> Result<String> {
+    let output = Command::new(devstack::tools::prometheus()?.join("promtool"))
+        .args(arguments)
+        .current_dir(folder())
+        .output()?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    ensure!(output.status.success(), "promtool {}:\n{said}", arguments.join(" "));
+    Ok(said)
+}
+
+#[test]
+fn prometheus_takes_the_files_and_every_alert_fires_when_it_should() -> Result<()> {
+    promtool(&["check", "config", "--lint-fatal", "prometheus.yml"])?;
+    let tested = promtool(&["test", "rules", "alerts.test.yml"])?;
+    assert!(tested.contains("SUCCESS"), "{tested}");
+    let tests = fs::read_to_string(folder().join("alerts.test.yml"))?;
+    for alert in alerts()? {
+        let all = tests.matches(&format!("alertname: {alert}")).count();
+        let quiet = tests.matches(&format!("alertname: {alert}, exp_alerts: []")).count();
+        assert!(
+            quiet >= 1 && all > quiet,
+            "{alert}: {all} tests, {quiet} of them that it is quiet"
+        );
+    }
+    Ok(())
+}
+
+fn alerts() -> Result<Vec<String>> {
+    let rules = fs::read_to_string(folder().join("alerts.yml"))?;
+    let names = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    Ok(names.map(str::to_owned).collect())
+}
+
+#[test]
+fn every_alert_leads_to_a_section_of_the_runbook_that_names_it() -> Result<()> {
+    let runbook = fs::read_to_string(repository().join("docs/runbook.md"))?;
+    let anchors: BTreeSet<String> = runbook
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(|heading| heading.to_lowercase().replace(' ', "-").replace(['`', ','], ""))
+        .collect();
+    let rules = fs::read_to_string(folder().join("alerts.yml"))?;
+    let links: Vec<&str> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("runbook_url: ")).collect();
+    let alerts = alerts()?;
+    assert_eq!(links.len(), alerts.len(), "an alert without its section");
+    for link in links {
+        let anchor = link.strip_prefix("docs/runbook.md#").context("a link into the runbook")?;
+        assert!(anchors.contains(anchor), "{link} leads nowhere");
+    }
+    for alert in alerts {
+        assert!(runbook.contains(&format!("`{alert}`")), "{alert} is not in the runbook");
+    }
+    Ok(())
+}
+
+/// Words of `text` that are names of our figures; a histogram's parts stand for the whole.
+fn figures(text: &str) -> BTreeSet<String> {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let names = text.split(|c| !word(c)).filter(|name| name.starts_with("wegweiser_"));
+    let whole = |name: &str| {
+        ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|part| name.strip_suffix(part))
+            .unwrap_or(name)
+            .to_owned()
+    };
+    names.map(whole).collect()
+}
+
+#[test]
+fn alerts_and_dashboards_use_figures_that_exist() -> Result<()> {
+    let documented = figures(&fs::read_to_string(repository().join("docs/metrics.md"))?);
+    let mut files = vec![folder().join("alerts.yml")];
+    for entry in fs::read_dir(folder().join("dashboards"))? {
+        let path = entry?.path();
+        let dashboard: Value = serde_json::from_slice(&fs::read(&path)?)?;
+        let panels = dashboard["panels"].as_array().context("panels")?;
+        assert!(!panels.is_empty(), "{} shows nothing", path.display());
+        files.push(path);
+    }
+    assert_eq!(files.len(), 5, "alerts, and pipeline, receivers, tenants, agents");
+    for path in files {
+        let used = figures(&fs::read_to_string(&path)?);
+        let unknown: Vec<_> = used.difference(&documented).collect();
+        assert!(!used.is_empty() && unknown.is_empty(), "{}: {unknown:?}", path.display());
+    }
+    Ok(())
+}
+
+/// Debian's Prometheus with our rules; killed when dropped.
+struct Prometheus {
+    child: Child,
+    port: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Prometheus {
+    /// Our configuration with other targets, and asked more often.
+    fn start(receiver: &str) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let config = fs::read_to_string(folder().join("prometheus.yml"))?;
+        assert!(config.contains("[127.0.0.1:9464]"), "the receiver's default address");
+        let config = config
+            .replace("127.0.0.1:9464", receiver)
+            .replace("_interval: 15s", "_interval: 1s")
+            .replace("- alerts.yml", &format!("- {}", folder().join("alerts.yml").display()));
+        fs::write(dir.path().join("prometheus.yml"), config)?;
+        let port = free_port()?;
+        let log = File::create(dir.path().join("prometheus.log"))?;
+        let child = Command::new(devstack::tools::prometheus()?.join("prometheus"))
+            .arg("--config.file=prometheus.yml")
+            .arg("--storage.tsdb.path=data")
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .current_dir(dir.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("start prometheus")?;
+        Ok(Self { child, port, _dir: dir })
+    }
+
+    /// What its API answers, once it does.
+    async fn ask(&self, path: &str) -> Result<Option<Value>> {
+        let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)).await else {
+            return Ok(None);
+        };
+        let request = format!("GET /api/v1/{path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        connection.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await?;
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+        Ok(body.and_then(|body| serde_json::from_str(body).ok()))
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+#[tokio::test]
+async fn a_real_prometheus_scrapes_a_receiver_and_evaluates_every_rule() -> Result<()> {
+    let world = World::start().await?;
+    let port = free_port()?;
+    let listen = format!("127.0.0.1:{port}");
+    let receiver = world.receiver(&[("WEGWEISER_RECEIVER_LISTEN", &listen)])?;
+    receiver.logs("health listening").await?;
+    let device = world.device(0).await?;
+    device.publish(&device.subject("status.heartbeat"), "{}").await?;
+    let prometheus = Prometheus::start(&listen)?;
+    let scraped = "query?query=wegweiser_dead_letters_total";
+    eventually_within(PATIENCE, "the first scrape", async || {
+        let Some(answer) = prometheus.ask(scraped).await? else { return Ok(None) };
+        Ok(answer["data"]["result"].get(0).map(|_| ()))
+    })
+    .await?;
+    // Only a rise that Prometheus saw is one.
+    device.publish(&device.subject("monitoring"), "not json").await?;
+
+    eventually_within(PATIENCE, "the poison's alert, and a tenant's device", async || {
+        let Some(alerts) = prometheus.ask("alerts").await? else { return Ok(None) };
+        let Some(tenants) =
+            prometheus.ask("query?query=max(wegweiser_tenant_devices_online)").await?
+        else {
+            return Ok(None);
+        };
+        let poison = alerts["data"]["alerts"].as_array().is_some_and(|alerts| {
+            alerts.iter().any(|alert| alert["labels"]["alertname"] == "DeadLettersRising")
+        });
+        let online = tenants["data"]["result"][0]["value"][1] == "1";
+        Ok((poison && online).then_some(()))
+    })
+    .await?;
+
+    let rules = prometheus.ask("rules").await?.context("rules")?;
+    let rules = rules["data"]["groups"][0]["rules"].as_array().context("rules")?.clone();
+    assert_eq!(rules.len(), alerts()?.len());
+    for rule in rules {
+        assert_eq!(rule["health"], "ok", "{rule}");
+    }
+    Ok(())
+}
