@@ -36,8 +36,9 @@ pub(crate) async fn get(process: &Process, listening: &str, path: &str) -> Resul
     process.logs(listening).await?;
     let log = process.log();
     let line = log.lines().find(|line| line.contains(listening)).context("it was just there")?;
-    let address = line.split("address=").nth(1).context("a line with its address")?;
-    let mut connection = TcpStream::connect(address.trim()).await?;
+    let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let address = address.context("a line with its address")?;
+    let mut connection = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
