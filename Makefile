@@ -33,6 +33,10 @@ programs:
 demo: programs ## Everything at once with live data, until Ctrl-C (DEMO_FOR=60s: check the data and exit)
 	$(DEVSTACK) demo $(if $(DEMO_FOR),--for $(DEMO_FOR))
 
+.PHONY: demo-outage
+demo-outage: programs ## The demo with Postgres stopped and a receiver killed: watch it wait, recover and lose nothing
+	$(DEVSTACK) outage
+
 .PHONY: up
 up: programs ## Start NATS, Redis and Postgres in the background
 	$(DEVSTACK) up --wegweiser

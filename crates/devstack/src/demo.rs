@@ -5,6 +5,8 @@
 //! read back from Redis and Postgres. Refuses to: pretend. The agents report this machine, and the
 //! simulated devices go the same way with credentials of their own.
 
+pub mod outage;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -135,12 +137,7 @@ impl Demo {
 
     fn start_services(&mut self) -> Result<()> {
         for number in 1..=RECEIVERS {
-            let name = format!("receiver-{number}");
-            let port = ready::free_port()?;
-            let listen = format!("127.0.0.1:{port}");
-            let listen = vec![("WEGWEISER_RECEIVER_LISTEN", listen)];
-            let pid = self.service(&name, "receiver", listen, (port, None))?;
-            output::line(&format!("{name}  http://127.0.0.1:{port}/readyz  process {pid}"));
+            self.start_receiver(number)?;
         }
         let port = if ready::is_free(WEB_PORT) { WEB_PORT } else { ready::free_port()? };
         let (url, tls) = (format!("https://localhost:{port}"), self.servers.tls().clone());
@@ -152,6 +149,15 @@ impl Demo {
         let pid = self.service("web", "web", settings, (port, Some(&tls.ca)))?;
         self.servers.publish_web(&url)?;
         output::line(&format!("web         {url}/v1/devices  process {pid}"));
+        Ok(())
+    }
+
+    fn start_receiver(&mut self, number: usize) -> Result<()> {
+        let name = format!("receiver-{number}");
+        let port = ready::free_port()?;
+        let listen = vec![("WEGWEISER_RECEIVER_LISTEN", format!("127.0.0.1:{port}"))];
+        let pid = self.service(&name, "receiver", listen, (port, None))?;
+        output::line(&format!("{name}  http://127.0.0.1:{port}/readyz  process {pid}"));
         Ok(())
     }
 

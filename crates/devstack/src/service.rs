@@ -69,6 +69,11 @@ impl Service {
         self.process.log_path()
     }
 
+    /// Ends it at once, as a crash would.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
     /// Asks it to finish, and kills it if it does not.
     pub(crate) fn stop(&mut self) -> Result<()> {
         self.process.stop()

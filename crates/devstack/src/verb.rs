@@ -24,6 +24,12 @@ enum Verb {
         #[arg(long = "for", value_name = "TIME", value_parser = span)]
         limit: Option<Duration>,
     },
+    /// Run the demo, stop Postgres and kill a receiver in it, and show that nothing is lost
+    Outage {
+        /// How long each scene is watched, such as 10s
+        #[arg(long, value_name = "TIME", value_parser = span, default_value = "10s")]
+        scene: Duration,
+    },
     /// Say which servers are used and why; install the missing ones into `.stack/venv`
     Tools,
     /// Start the local stack in the background, unless it runs
@@ -50,6 +56,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.verb {
         Verb::Demo { limit } => {
             let ended = demo::run(&stack, *limit)?;
+            return Ok(ExitCode::from(u8::from(ended == demo::Ended::Failed)));
+        }
+        Verb::Outage { scene } => {
+            let ended = demo::outage::run(&stack, *scene)?;
             return Ok(ExitCode::from(u8::from(ended == demo::Ended::Failed)));
         }
         Verb::Tools => tools::all()?.iter().for_each(|tool| output::line(&tool.to_string())),

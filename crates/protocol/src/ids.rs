@@ -9,6 +9,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::UnixMillis;
+
 /// A text that is not a UUID where one is needed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{what} {value:?} is not a UUID; give it as 8-4-4-4-12 hexadecimal digits")]
@@ -90,6 +92,15 @@ impl SessionId {
     pub fn start() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// When it began, by the device's clock; `None`: the id does not tell.
+    #[must_use]
+    pub fn began(&self) -> Option<UnixMillis> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        let milliseconds =
+            seconds.checked_mul(1_000)?.checked_add(u64::from(nanoseconds) / 1_000_000)?;
+        i64::try_from(milliseconds).ok().map(UnixMillis::new)
+    }
 }
 
 impl CommandId {
@@ -111,6 +122,14 @@ mod tests {
             error.to_string(),
             "device \"not-a-uuid\" is not a UUID; give it as 8-4-4-4-12 hexadecimal digits"
         );
+    }
+
+    #[test]
+    fn a_session_tells_when_it_began() {
+        let before = UnixMillis::now();
+        let began = SessionId::start().began().unwrap();
+        assert!(before <= began && began <= UnixMillis::now());
+        assert_eq!(SessionId::new(Uuid::nil()).began(), None);
     }
 
     #[test]

@@ -21,12 +21,15 @@ type Numbers = HashMap<DeviceSession, [Vec<(u64, u64)>; INBOUND.len()]>;
 pub(super) struct Whose {
     pub(super) tenant: Option<TenantId>,
     pub(super) device: Option<DeviceId>,
+    /// Only runs that began since, by the device's clock.
+    pub(super) since: Option<UnixMillis>,
 }
 
 impl Whose {
     fn has(self, of: &DeviceSession) -> bool {
         self.tenant.is_none_or(|tenant| tenant == of.tenant)
             && self.device.is_none_or(|device| device == of.device)
+            && self.since.is_none_or(|since| of.session.began().is_some_and(|at| at >= since))
     }
 }
 
@@ -73,16 +76,19 @@ impl Books {
         if self.at_end {
             return Ok(self.rest());
         }
-        let Whose { tenant, device } = self.whose;
+        let Whose { tenant, device, .. } = self.whose;
         let page = self.records.ledger(tenant, device, self.after).await;
         let (rows, next) = page.context("reading the books")?;
         (self.after, self.at_end) = (next, next.is_none());
-        Ok(Some(rows.into_iter().map(|row| (row.of, self.accounts(row))).collect()))
+        let meant = rows.into_iter().filter(|row| self.whose.has(&row.of));
+        let meant: Vec<LedgerRow> = meant.collect();
+        Ok(Some(meant.into_iter().map(|row| (row.of, self.accounts(row))).collect()))
     }
 
     fn rest(&mut self) -> Option<Vec<(DeviceSession, Accounts)>> {
         let mut left: Vec<DeviceSession> =
             self.noted.keys().chain(self.parked.keys()).copied().collect();
+        left.retain(|of| self.whose.has(of));
         left.sort_unstable();
         left.dedup();
         let row = |of| LedgerRow { of, told: None, stored: Vec::new() };

@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use protocol::{DeviceId, SessionId, TenantId};
+use protocol::{DeviceId, SessionId, TenantId, UnixMillis};
 use serde::Serialize;
 
 use self::balance::Balance;
 use self::gather::{Accounts, Books, Whose};
+use crate::dlq::time;
 use crate::environment::{self, INBOUND};
 use crate::output::{self, Colour, Table, TableFormat, coloured};
 
@@ -34,6 +35,9 @@ pub(crate) struct LedgerCommand {
     /// Only of this device (UUID).
     #[arg(long)]
     device: Option<DeviceId>,
+    /// Only runs of agents that began since: RFC 3339, or an age such as 90s, 30m, 2h, 7d.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<UnixMillis>,
     /// Only the sums and what is missing, without a line a device.
     #[arg(long)]
     totals: bool,
@@ -84,7 +88,8 @@ struct Ledger {
 pub(crate) async fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
     let broker = environment::broker().await?;
     let (rings, _) = environment::rings()?;
-    let whose = Whose { tenant: command.tenant, device: command.device };
+    let LedgerCommand { tenant, device, since, .. } = *command;
+    let whose = Whose { tenant, device, since };
     let mut books = Books::open(whose, &broker, &rings, environment::records()?).await?;
     let mut ledger = Ledger::default();
     while let Some(sessions) = books.next().await? {

@@ -172,3 +172,15 @@ fn provoke_refusals(stack: &Path, scratch: &Path) -> Vec<(&'static str, Output)>
     .map(|(what, shell)| (what, with_environment(stack, &shell)))
     .into()
 }
+
+#[test]
+fn an_outage_of_the_demo_is_weathered_and_its_books_balance() {
+    let stack = Stack::new();
+    let outage = stack.command(&["outage", "--scene", "2s"]).current_dir(REPOSITORY).output();
+    let outage = outage.unwrap();
+    let printed = said(&outage);
+    assert!(outage.status.success(), "{}\n{printed}", outage.status);
+    for seen in ["postgres is unavailable", "behind by", "balanced: nothing is missing"] {
+        assert!(printed.contains(seen), "{seen:?} is not in it:\n{printed}");
+    }
+}
