@@ -46,6 +46,9 @@ struct AckFloor {
 struct ConsumerLimits {
     #[serde(default)]
     ack_wait: u64,
+    /// -1 where there is no limit.
+    #[serde(default)]
+    max_deliver: i64,
 }
 
 impl ConsumerState {
@@ -158,6 +161,15 @@ struct ApiError {
     description: String,
 }
 
+const NOT_FOUND: u16 = 404;
+
+impl ApiError {
+    fn to(&self, question: &str) -> BrokerGone {
+        let Self { code, description } = self;
+        BrokerGone(format!("{question}: {description} ({code}); run `wegweiser streams apply`"))
+    }
+}
+
 impl Broker {
     /// Where a durable consumer stands.
     ///
@@ -169,6 +181,24 @@ impl Broker {
         consumer: &str,
     ) -> Result<ConsumerState, BrokerGone> {
         self.info(&format!("CONSUMER.INFO.{stream}.{consumer}")).await
+    }
+
+    /// How often a consumer delivers a message that nobody settles; `None` where it has no limit,
+    /// or is gone.
+    ///
+    /// # Errors
+    /// The broker does not answer.
+    pub async fn permitted_deliveries(
+        &self,
+        stream: &str,
+        consumer: &str,
+    ) -> Result<Option<u64>, BrokerGone> {
+        let question = format!("CONSUMER.INFO.{stream}.{consumer}");
+        match self.ask::<ConsumerState>(&question).await? {
+            Reply::Done(state) => Ok(u64::try_from(state.config.max_deliver).ok()),
+            Reply::Failed { error } if error.code == NOT_FOUND => Ok(None),
+            Reply::Failed { error } => Err(error.to(&question)),
+        }
     }
 
     /// What a stream holds.
@@ -195,20 +225,21 @@ impl Broker {
     }
 
     async fn info<T: DeserializeOwned>(&self, question: &str) -> Result<T, BrokerGone> {
+        match self.ask(question).await? {
+            Reply::Done(state) => Ok(state),
+            Reply::Failed { error } => {
+                self.count_jetstream_error();
+                Err(error.to(question))
+            }
+        }
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, question: &str) -> Result<Reply<T>, BrokerGone> {
         let subject = format!("$JS.API.{question}");
         let answer = self.client().request(subject, bytes::Bytes::new()).await;
         let answer = answer.map_err(|error| BrokerGone(error.to_string()))?;
         let reply = serde_json::from_slice(&answer.payload);
-        match reply.map_err(|error| BrokerGone(format!("unreadable answer: {error}")))? {
-            Reply::Done(state) => Ok(state),
-            Reply::Failed { error } => {
-                self.count_jetstream_error();
-                Err(BrokerGone(format!(
-                    "{question}: {} ({}); run `wegweiser streams apply`",
-                    error.description, error.code
-                )))
-            }
-        }
+        reply.map_err(|error| BrokerGone(format!("unreadable answer: {error}")))
     }
 
     /// The broker's time up to which every message of the stream is settled: now where nothing

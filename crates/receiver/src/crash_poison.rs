@@ -2,7 +2,8 @@
 //!
 //! After `max_deliver` deliveries the broker says so once, in an advisory that `ADVISORIES`
 //! keeps. From it the original is fetched and parked; where retention has removed it meanwhile, a
-//! tombstone is parked. No receiver need be alive when the last delivery fails.
+//! tombstone is parked, and so it is where retention comes before the broker has said so: then the
+//! advisory is that of a removal. No receiver need be alive when the last delivery fails.
 
 use broker::{Broker, BrokerGone, Delivery, Parked, PublishError, StoredMessage};
 use protocol::{DeadLetter, Reject, UnixMillis};
@@ -20,12 +21,39 @@ struct Advisory {
     #[serde(default)]
     stream: String,
     #[serde(default)]
+    consumer: String,
+    #[serde(default)]
     stream_seq: u64,
     #[serde(default)]
     deliveries: u64,
+    /// Only the broker's own terminations have one.
+    #[serde(default)]
+    reason: String,
 }
 
 const MAX_DELIVERIES: &str = "io.nats.jetstream.advisory.v1.max_deliver";
+const TERMINATED: &str = "io.nats.jetstream.advisory.v1.terminated";
+
+impl Advisory {
+    /// Whether it tells of a message whose permitted deliveries are used up. Terminations without
+    /// a reason are our own, made after parking; what is removed earlier is held by a receiver
+    /// still, or expired as any other that was not delivered.
+    async fn is_of_exhausted(&self, broker: &Broker) -> Result<bool, BrokerGone> {
+        match self.kind.as_str() {
+            MAX_DELIVERIES => Ok(true),
+            TERMINATED if !self.reason.is_empty() => {
+                let permitted = broker.permitted_deliveries(&self.stream, &self.consumer).await?;
+                Ok(permitted.is_some_and(|permitted| self.attempts() >= permitted))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The advisory of a termination counts repetitions, the other one deliveries.
+    fn attempts(&self) -> u64 {
+        self.deliveries.saturating_add(u64::from(self.kind == TERMINATED))
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 enum ParkError {
@@ -58,10 +86,9 @@ async fn park_original(
     delivery: &Delivery,
 ) -> Result<(), ParkError> {
     let proof = match serde_json::from_slice::<Advisory>(delivery.payload()) {
-        Ok(advisory) if advisory.kind == MAX_DELIVERIES => {
+        Ok(advisory) if advisory.is_of_exhausted(broker).await? => {
             Some(park(broker, figures, &advisory).await?)
         }
-        // Terminations are our own, made after parking.
         Ok(_) => None,
         Err(error) => {
             tracing::error!(%error, sequence = delivery.sequence(), "unreadable advisory");
@@ -77,7 +104,7 @@ async fn park(
     figures: &Figures,
     advisory: &Advisory,
 ) -> Result<Parked, ParkError> {
-    let Advisory { stream, stream_seq, deliveries, .. } = advisory;
+    let (Advisory { stream, stream_seq, .. }, deliveries) = (advisory, advisory.attempts());
     let original = broker.stored_message(stream, *stream_seq).await?;
     let tombstone = original.is_none();
     let original = original.unwrap_or_else(|| StoredMessage {
@@ -98,7 +125,7 @@ async fn park(
         subject: &original.subject,
         message_id: original.message_id.as_ref().map(protocol::MessageId::as_str),
         reject: &reject,
-        attempts: *deliveries,
+        attempts: deliveries,
         first_seen: original.published,
         tombstone,
     };

@@ -16,7 +16,7 @@ use storage::Written;
 use tokio::time::Instant;
 
 use crate::batch::{Accepted, Batch};
-use crate::doubt::{DOUBT_PAUSE, Doubtful};
+use crate::doubt::{DOUBT_PAUSE, Doubt, Doubtful};
 use crate::lanes::Lane;
 use crate::metrics::{Figures, Stage};
 use crate::pipeline::{Outcome, Settled};
@@ -63,6 +63,7 @@ impl Source {
         part: Part,
         stop: &CancellationToken,
         figures: Figures,
+        doubt: &Doubt,
     ) -> Self {
         Self {
             broker: broker.clone(),
@@ -71,7 +72,7 @@ impl Source {
             stop: stop.clone(),
             pull: None,
             ahead: Vec::new(),
-            doubtful: Doubtful::default(),
+            doubtful: Doubtful::new(doubt.clone(), origin.stream),
             next_sign_of_life: Instant::now(),
             backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
             figures,
@@ -80,39 +81,57 @@ impl Source {
 
     /// The next deliveries; `None` once stopping and nothing is left to take.
     pub(crate) async fn fetch(&mut self) -> Option<Vec<Delivery>> {
-        let mut deliveries = Vec::new();
-        while deliveries.is_empty() {
-            deliveries = match self.next_doubtful().await {
-                Some(alone) => vec![alone],
-                None => {
-                    let fetched = self.fetch_patiently().await?;
-                    self.doubtful.set_apart(fetched)
-                }
-            };
-        }
-        self.figures.fetched(&deliveries);
-        Some(deliveries)
-    }
-
-    /// Waits once, with everything held alive, before the first of those in doubt.
-    async fn next_doubtful(&mut self) -> Option<Delivery> {
-        if !self.doubtful.is_empty() && self.doubtful.has_to_wait() {
-            let stop = self.stop.clone();
-            let pause = stop.run_until_cancelled(tokio::time::sleep(DOUBT_PAUSE));
-            self.keep_alive_during(&[], false, pause).await;
-        }
-        self.doubtful.take()
-    }
-
-    async fn fetch_patiently(&mut self) -> Option<Vec<Delivery>> {
+        self.settle_doubt().await;
         if self.stop.is_cancelled()
             && let Some(pull) = &mut self.pull
         {
             pull.close();
         }
-        if !self.ahead.is_empty() {
-            return Some(std::mem::take(&mut self.ahead));
+        let mut deliveries = Vec::new();
+        while deliveries.is_empty() {
+            let fetched = match std::mem::take(&mut self.ahead) {
+                ahead if !ahead.is_empty() => ahead,
+                _ => match self.next_doubtful().await {
+                    Some(alone) => {
+                        deliveries.push(alone);
+                        break;
+                    }
+                    None => self.fetch_patiently().await?,
+                },
+            };
+            deliveries = self.doubtful.set_apart(fetched);
         }
+        self.figures.fetched(&deliveries);
+        Some(deliveries)
+    }
+
+    /// Waits, with everything held alive, for the turn of one in doubt; before the first of them
+    /// a pause more.
+    async fn next_doubtful(&mut self) -> Option<Delivery> {
+        if self.doubtful.has_to_wait() {
+            let stop = self.stop.clone();
+            let pause = stop.run_until_cancelled(tokio::time::sleep(DOUBT_PAUSE));
+            self.keep_alive_during(&[], false, pause).await;
+        }
+        let turn = self.doubtful.turn()?;
+        let turn = self.keep_alive_during(&[], false, turn).await;
+        self.doubtful.take(turn)
+    }
+
+    /// The next one in doubt has its turn once the broker knows that this one is settled: a kill
+    /// would lose an ack that is on its way.
+    async fn settle_doubt(&mut self) {
+        if !self.doubtful.is_in_hand() {
+            return;
+        }
+        let broker = self.broker.clone();
+        if let Err(error) = self.keep_alive_during(&[], false, broker.flush_acks()).await {
+            tracing::warn!(%error, "the broker may not know what is settled; that comes again");
+        }
+        self.doubtful.settled();
+    }
+
+    async fn fetch_patiently(&mut self) -> Option<Vec<Delivery>> {
         loop {
             match self.try_fetch().await {
                 Ok(deliveries) => {
@@ -210,6 +229,7 @@ impl Source {
 
     /// Waits before the next attempt, holding what is held; `None` when stopping.
     pub(crate) async fn pause(&mut self, held: &[&Delivery]) -> Option<()> {
+        self.doubtful.step_back();
         let stop = self.stop.clone();
         let pause = tokio::time::sleep(self.backoff.next_delay());
         self.keep_alive_during(held, false, stop.run_until_cancelled(pause)).await

@@ -9,6 +9,7 @@ use runtime::shutdown::CancellationToken;
 use storage::{Records, Rings};
 use tokio::task::JoinSet;
 
+use crate::doubt::Doubt;
 use crate::hold::{Origin, Source};
 use crate::lanes::{Heartbeats, Lane, Metrics, Monitoring, Responses};
 use crate::metrics::Figures;
@@ -33,6 +34,7 @@ struct Tasks {
     running: JoinSet<()>,
     /// Stream and durable consumer of each lane.
     consumers: Vec<(&'static str, &'static str)>,
+    doubt: Doubt,
 }
 
 /// Runs the receiver until `stop` and the end of its work, or of its grace time.
@@ -55,9 +57,9 @@ pub(crate) async fn run(
         return Ok(());
     };
     let broker = broker?;
-    let (consumers, stopped) = (Vec::new(), stop.clone());
+    let (consumers, stopped, doubt) = (Vec::new(), stop.clone(), Doubt::default());
     let mut tasks =
-        Tasks { broker: broker.clone(), health, meter, stop: stopped, running, consumers };
+        Tasks { broker: broker.clone(), health, meter, stop: stopped, running, consumers, doubt };
     let points = ("METRICS", "rings", settings.metrics_batch_messages);
     let batch = settings.records_batch_messages;
     let workers = settings.records_workers;
@@ -116,7 +118,8 @@ impl Tasks {
         }
         let origin = Origin { stream, consumer, batch_messages };
         let part = self.health.part(&format!("{stream} {worker}"));
-        Source::new(&self.broker, origin, part, &self.stop, Figures::new(&self.meter, stream))
+        let figures = Figures::new(&self.meter, stream);
+        Source::new(&self.broker, origin, part, &self.stop, figures, &self.doubt)
     }
 
     /// Looks up what no lane counts, for every consumer made so far.

@@ -18,8 +18,9 @@ use tokio::time::Instant;
 
 use crate::world::{World, eventually_within};
 
-/// Agents of a load, in turn in each of the two tenants.
-const AGENTS: u64 = 12;
+/// Agents of a load, in turn in each of the two tenants; so many that no scenario's messages of one
+/// device are more than a stream keeps of it.
+const AGENTS: u64 = 24;
 /// Rings of one device.
 const METRICS: u64 = 40;
 /// Of so many messages, one is a heartbeat, one a report and four are responses.

@@ -6,6 +6,7 @@
 mod books;
 mod findings;
 mod load;
+mod memory;
 mod report;
 mod scenarios;
 mod settings;
@@ -44,11 +45,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(settings: &ChaosSettings) -> anyhow::Result<bool> {
-    let mut rows = Vec::new();
-    for beside in settings.chosen()?.chunk_by(|one, next| one.waits && next.waits) {
-        let beside = beside.iter().map(|scenario| report::run(scenario, settings.scale));
-        rows.extend(futures::future::join_all(beside).await);
-    }
+    let rows = report::run_all(&settings.chosen()?, settings.scale).await;
     let report = Report::new(settings, &rows);
     let holds = report.print();
     report.save(&settings.json)?;

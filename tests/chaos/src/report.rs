@@ -27,7 +27,7 @@ pub(crate) struct Report<'a> {
 /// One scenario of a run.
 #[derive(Serialize)]
 pub(crate) struct Row {
-    name: &'static str,
+    pub(crate) name: &'static str,
     what: &'static str,
     metric: &'static str,
     log: &'static str,
@@ -39,8 +39,18 @@ pub(crate) struct Row {
     failed: Option<String>,
 }
 
+/// Runs scenarios one after the other; those that only wait, beside each other.
+pub(crate) async fn run_all(scenarios: &[&'static Scenario], scale: Scale) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for beside in scenarios.chunk_by(|one, next| one.waits && next.waits) {
+        let beside = beside.iter().map(|scenario| run(scenario, scale));
+        rows.extend(futures::future::join_all(beside).await);
+    }
+    rows
+}
+
 /// Runs a scenario, and prints what it found.
-pub(crate) async fn run(scenario: &Scenario, scale: Scale) -> Row {
+async fn run(scenario: &Scenario, scale: Scale) -> Row {
     let started = Instant::now();
     let found = (scenario.run)(scale).await;
     let row = Row::new(scenario, found, started.elapsed());

@@ -86,12 +86,18 @@ impl Stage {
     pub(crate) async fn add_replicas(&mut self, count: usize) -> Result<()> {
         let first = self.replicas.len();
         for _ in 0..count {
-            let replica = self.replica()?;
-            self.replicas.push(replica);
+            self.begin_replica()?;
         }
         for replica in &self.replicas[first..] {
             replica.logs("connected to the broker").await?;
         }
+        Ok(())
+    }
+
+    /// One more, not yet ready for work; the last of them.
+    pub(crate) fn begin_replica(&mut self) -> Result<()> {
+        let replica = self.replica()?;
+        self.replicas.push(replica);
         Ok(())
     }
 
@@ -112,9 +118,7 @@ impl Stage {
     /// `kill -9`, and another one as its supervisor would start it.
     pub(crate) fn kill_and_replace(&mut self, index: usize) -> Result<()> {
         self.kill(index)?;
-        let successor = self.replica()?;
-        self.replicas.push(successor);
-        Ok(())
+        self.begin_replica()
     }
 
     /// SIGTERM, and another one once it has ended. Whether it ended well.
@@ -177,6 +181,11 @@ impl Stage {
         tokio::time::sleep(measured).await;
         let settled = self.progress(lanes).await?.settled.saturating_sub(before);
         Ok(as_float(settled) / started.elapsed().as_secs_f64())
+    }
+
+    /// Messages that a stream keeps.
+    pub(crate) async fn stored(&self, stream: &str) -> Result<u64> {
+        Ok(self.jetstream.get_stream(stream).await?.cached_info().state.messages)
     }
 
     /// The consumers' owner.

@@ -2,6 +2,7 @@
 
 mod broker_killed;
 mod deadly;
+mod deadly_to_decode;
 mod decoder;
 mod disk_full;
 mod network;
@@ -11,6 +12,7 @@ mod rolling;
 mod shares;
 mod sinks_away;
 mod stalled;
+mod trap;
 
 use anyhow::Result;
 use futures::future::{FutureExt as _, LocalBoxFuture};
@@ -84,12 +86,36 @@ pub(crate) const ALL: &[Scenario] = &[
         run: |scale| deadly::run(scale).boxed_local(),
     },
     Scenario {
+        name: "deadly-messages",
+        what: "two of them, one beside the other",
+        metric: "wegweiser_dead_letters_total",
+        log: "parking a message that no receiver survived",
+        waits: true,
+        run: |scale| deadly::run_with_several(scale).boxed_local(),
+    },
+    Scenario {
+        name: "deadly-to-decode",
+        what: "a message that kills whoever decodes it, with 3 replicas",
+        metric: "wegweiser_dead_letters_total",
+        log: "parking a message that no receiver survived",
+        waits: true,
+        run: |scale| deadly_to_decode::run(scale).boxed_local(),
+    },
+    Scenario {
         name: "all-dead-at-last-delivery",
-        what: "the same, and every replica is dead when its last delivery fails",
+        what: "every replica is dead when the last delivery of such a message fails",
         metric: "wegweiser_dead_letters_total",
         log: "parking a message that no receiver survived",
         waits: true,
         run: |scale| deadly::run_with_all_dead(scale).boxed_local(),
+    },
+    Scenario {
+        name: "removed-before-parking",
+        what: "likewise, and retention removes the message before a receiver is back",
+        metric: "wegweiser_dead_letters_total",
+        log: "parking a message that no receiver survived",
+        waits: true,
+        run: |scale| deadly::run_with_original_removed(scale).boxed_local(),
     },
     Scenario {
         name: "stalled-consumer",

@@ -55,8 +55,8 @@ impl Fault {
     /// How long it is away: the first two for a minute.
     fn time(self, scale: Scale) -> Duration {
         match self {
-            Self::RedisStopped | Self::PostgresStopped => scale.time(60, 5),
-            _ => scale.time(20, 5),
+            Self::RedisStopped | Self::PostgresStopped => scale.time(60, 3),
+            _ => scale.time(20, 3),
         }
     }
 
@@ -137,7 +137,8 @@ async fn begin(stage: &mut Stage, fault: Fault) -> Result<Crowd> {
         Fault::RedisStopped => stage.redis.stop()?,
         Fault::PostgresStopped => stage.postgres.stop()?,
         Fault::PostgresKilled => stage.postgres.kill()?,
-        Fault::RedisFull => set_maxmemory(stage, "1mb").await?,
+        // A byte: whatever it has is too much.
+        Fault::RedisFull => set_maxmemory(stage, "1").await?,
         Fault::RedisFrozen => stage.redis.pause()?,
         Fault::PostgresCrowded => return crowd(stage).await,
         Fault::PostgresReadOnly => set_read_only(stage, "on").await?,
