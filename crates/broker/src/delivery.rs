@@ -21,6 +21,7 @@ pub struct Delivery {
     stream: Box<str>,
     sequence: u64,
     attempt: u64,
+    waiting: u64,
     published: UnixMillis,
     may_be_repeated: bool,
     ours_until: Instant,
@@ -47,6 +48,7 @@ impl Delivery {
             stream: info.stream.into(),
             sequence: info.sequence,
             attempt: info.attempt,
+            waiting: info.waiting,
             may_be_repeated: info.attempt > 1 || published < origin.forgotten_before,
             ours_until: origin.ours_until,
             published,
@@ -93,6 +95,12 @@ impl Delivery {
         self.attempt
     }
 
+    /// Messages that waited behind it, for any receiver, when it was delivered.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.waiting
+    }
+
     /// Whether it may have had its effect before: it says so itself, it is older than the broker's
     /// own memory of deliveries, or it lay so long on its way or here that another may have it too.
     #[must_use]
@@ -120,7 +128,7 @@ impl Delivery {
         MessageKey::of(id, &self.stream, self.sequence, self.published)
     }
 
-    /// Its effect is durable: never deliver it again.
+    /// Its effect is durable, or will be since its point is in a parcel: never deliver it again.
     ///
     /// # Errors
     /// The connection is closed; the message will come again.
@@ -159,6 +167,7 @@ struct AckSubject<'a> {
     attempt: u64,
     sequence: u64,
     published_ns: i128,
+    waiting: u64,
 }
 
 impl<'a> AckSubject<'a> {
@@ -175,7 +184,8 @@ impl<'a> AckSubject<'a> {
         let sequence = tokens.next()?.parse().ok()?;
         let _consumer_sequence = tokens.next()?;
         let published_ns = tokens.next()?.parse().ok()?;
-        Some(Self { stream, attempt, sequence, published_ns })
+        let waiting = tokens.next()?.parse().ok()?;
+        Some(Self { stream, attempt, sequence, published_ns, waiting })
     }
 }
 
@@ -193,6 +203,7 @@ mod tests {
             let info = AckSubject::parse(reply).unwrap();
             assert_eq!((info.stream, info.attempt, info.sequence), ("METRICS", 3, 100), "{reply}");
             assert_eq!(info.published_ns, 1_790_230_470_084_404_000, "{reply}");
+            assert_eq!(info.waiting, 42, "{reply}");
         }
         assert!(AckSubject::parse("_INBOX.x").is_none());
     }

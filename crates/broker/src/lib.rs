@@ -24,7 +24,7 @@ pub use delivery::Delivery;
 pub use outbox::{
     Bound, Bounds, Dropped, HandOverError, KindFigures, Outbox, OutboxFigures, Sender,
 };
-pub use publish::{Parked, PublishError, Ticket};
+pub use publish::{Deferred, Parked, PublishError, Ticket};
 pub use pull::Pull;
 pub use refusal::{explained, remedy};
 pub use reread::{Reread, RereadMessage};

@@ -40,6 +40,12 @@ impl Parked {
     }
 }
 
+/// Proof that a parcel of deferred points is in its stream; only [`Broker::defer`] makes one. It
+/// serves for every point of the parcel.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Deferred(());
+
 /// What the server answers where a subject holds its `max_msgs_per_subject`.
 const SUBJECT_IS_FULL: &str = "maximum messages per subject exceeded";
 
@@ -82,6 +88,17 @@ impl Broker {
     ) -> Result<Ticket, PublishError> {
         let message = PublishMessage::build().message_id(id.as_str()).payload(payload);
         self.jetstream().send_publish(subject, message).await.map(Ticket).map_err(from_nats)
+    }
+
+    /// Puts a parcel off; returns when its stream has it.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; nothing may be acknowledged then.
+    pub async fn defer(&self, subject: String, parcel: Bytes) -> Result<Deferred, PublishError> {
+        let message = PublishMessage::build().payload(parcel);
+        let ticket = self.jetstream().send_publish(subject, message).await;
+        Ticket(ticket.map_err(from_nats)?).confirmed().await?;
+        Ok(Deferred(()))
     }
 
     /// Parks a message that cannot be applied; returns when `DEAD_LETTERS` has it, or has its

@@ -57,26 +57,28 @@ impl DeadLetter<'_> {
     pub fn parking_subject(&self) -> String {
         let mut parking = format!("dead.{}.{}", self.stream, self.reject.code());
         let ids = match self.subject.parse::<DeviceSubject>() {
-            Ok(origin) => Some((origin.tenant(), origin.device())),
+            Ok(origin) => Some((origin.tenant(), Some(origin.device()))),
             Err(_) => self.ids_by_place(),
         };
         // Writing to a String cannot fail.
         let _ = match ids {
-            Some((tenant, device)) => write!(parking, ".{tenant}.{device}"),
+            Some((tenant, Some(device))) => write!(parking, ".{tenant}.{device}"),
+            Some((tenant, None)) => write!(parking, ".{tenant}.unknown"),
             None => write!(parking, ".unknown.unknown"),
         };
         parking
     }
 
-    /// The ids of a subject whose last token alone is wrong.
-    fn ids_by_place(&self) -> Option<(crate::TenantId, crate::DeviceId)> {
+    /// The ids of a subject whose last token alone is wrong, or that is a tenant's and no device's.
+    fn ids_by_place(&self) -> Option<(crate::TenantId, Option<crate::DeviceId>)> {
         let tokens: Vec<&str> = self.subject.split('.').take(5).collect();
         let tenant = tokens.get(1)?.parse().ok()?;
         let device = match *tokens.get(2)? {
+            "deferred" => return Some((tenant, None)),
             "device" => tokens.get(3)?,
             _ => tokens.get(4)?,
         };
-        Some((tenant, device.parse().ok()?))
+        Some((tenant, Some(device.parse().ok()?)))
     }
 
     /// The id under which it is parked once, however often parking is tried.
@@ -110,5 +112,8 @@ mod tests {
         let expected = format!("dead.METRICS.unknown_subject.{t}.{d}");
         assert_eq!(letter(metric.as_str()).parking_subject(), expected);
         assert_eq!(letter("foo").parking_subject(), "dead.METRICS.unknown_subject.unknown.unknown");
+        let parcel = format!("tenant.{t}.deferred.metrics");
+        let expected = format!("dead.METRICS.unknown_subject.{t}.unknown");
+        assert_eq!(letter(parcel.as_str()).parking_subject(), expected);
     }
 }

@@ -15,6 +15,7 @@ pub mod limits;
 mod message_id;
 mod metric;
 mod monitoring;
+mod parcel;
 mod reject;
 mod response;
 mod self_report;
@@ -31,6 +32,7 @@ pub use labels::{LabelError, Labels};
 pub use message_id::{MessageId, MessageIdError, MessageKey, MessageNumber};
 pub use metric::{AGENT_METRICS, MetricBody, MetricPoint, MetricType, MetricTypeError};
 pub use monitoring::MonitoringReport;
+pub use parcel::{DeferredPoint, pack, parcel_subject, unpack};
 pub use reject::Reject;
 pub use response::{CommandResponse, ResponseStatus};
 pub use self_report::{

@@ -1,6 +1,6 @@
 //! Decode: deliveries into records of a lane, or into the reason why not.
 
-use broker::Delivery;
+use broker::{Deferred, Delivery};
 use protocol::{
     Event, MessageId, MessageKey, MessageNumber, Reject, UnixMillis, decode as decode_payload,
 };
@@ -34,6 +34,8 @@ impl<R> Accepted<R> {
 pub(crate) struct Batch<R> {
     pub(crate) accepted: Vec<Accepted<R>>,
     pub(crate) rejected: Vec<(Delivery, Reject)>,
+    /// Waits in a parcel, beyond its tenant's share.
+    pub(crate) deferred: Vec<(Delivery, Deferred)>,
 }
 
 /// Sorts deliveries into those that can be written and those that never can.
@@ -41,19 +43,21 @@ pub(crate) fn decode<L: Lane>(deliveries: Vec<Delivery>) -> Batch<L::Record> {
     let mut accepted = Vec::with_capacity(deliveries.len());
     let mut rejected = Vec::new();
     for delivery in deliveries {
-        match decode_one::<L>(&delivery) {
+        match L::decode(&delivery) {
             Ok((record, sent, enveloped)) => {
                 accepted.push(Accepted { delivery, record, sent, enveloped });
             }
             Err(reject) => rejected.push((delivery, reject)),
         }
     }
-    Batch { accepted, rejected }
+    Batch { accepted, rejected, deferred: Vec::new() }
 }
 
-type Decoded<R> = (R, UnixMillis, Option<MessageId>);
+/// A record, when the device says that it sent it, and the id inside its envelope.
+pub(crate) type Decoded<R> = (R, UnixMillis, Option<MessageId>);
 
-fn decode_one<L: Lane>(delivery: &Delivery) -> Result<Decoded<L::Record>, Reject> {
+/// Reads what a device sent.
+pub(crate) fn decode_event<L: Lane>(delivery: &Delivery) -> Result<Decoded<L::Record>, Reject> {
     let subject = delivery
         .device_subject()
         .map_err(|error| Reject::UnknownSubject(error.to_string().into()))?;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::batch::{Accepted, Batch};
 use crate::doubt::{DOUBT_PAUSE, Doubt, Doubtful};
+use crate::fair::Backlog;
 use crate::lanes::Lane;
 use crate::metrics::{Figures, Stage};
 use crate::pipeline::{Outcome, Settled};
@@ -44,6 +45,8 @@ pub(crate) struct Source {
     origin: Origin,
     part: Part,
     stop: CancellationToken,
+    /// What has to be over before this source fetches.
+    gives_way_to: Option<Backlog>,
     pull: Option<Pull>,
     /// Fetched beside a write, not yet decoded.
     ahead: Vec<Delivery>,
@@ -70,6 +73,7 @@ impl Source {
             origin,
             part,
             stop: stop.clone(),
+            gives_way_to: None,
             pull: None,
             ahead: Vec::new(),
             doubtful: Doubtful::new(doubt.clone(), origin.stream),
@@ -79,9 +83,19 @@ impl Source {
         }
     }
 
+    /// Lets another lane's backlog go first.
+    pub(crate) fn giving_way_to(mut self, backlog: &Backlog) -> Self {
+        self.gives_way_to = Some(backlog.clone());
+        self
+    }
+
     /// The next deliveries; `None` once stopping and nothing is left to take.
     pub(crate) async fn fetch(&mut self) -> Option<Vec<Delivery>> {
         self.settle_doubt().await;
+        if let Some(backlog) = self.gives_way_to.clone() {
+            let stop = self.stop.clone();
+            self.keep_alive_during(&[], false, stop.run_until_cancelled(backlog.over())).await;
+        }
         if self.stop.is_cancelled()
             && let Some(pull) = &mut self.pull
         {
@@ -178,6 +192,9 @@ impl Source {
         for (delivery, reject) in batch.rejected {
             outcomes.push((delivery, Outcome::Park(reject)));
         }
+        for (delivery, parcel) in batch.deferred {
+            outcomes.push((delivery, Outcome::Deferred(parcel)));
+        }
         let mut written = written.unwrap_or_default().into_iter();
         let now = UnixMillis::now();
         for Accepted { delivery, sent, .. } in batch.accepted {
@@ -204,8 +221,9 @@ impl Source {
             return None;
         }
         let accepted = batch.accepted.iter().map(|accepted| &accepted.delivery);
-        let held: Vec<&Delivery> =
-            accepted.chain(batch.rejected.iter().map(|(delivery, _)| delivery)).collect();
+        let rejected = batch.rejected.iter().map(|(delivery, _)| delivery);
+        let deferred = batch.deferred.iter().map(|(delivery, _)| delivery);
+        let held: Vec<&Delivery> = accepted.chain(rejected).chain(deferred).collect();
         let mut repeated = false;
         loop {
             // The next batch is fetched beside the first attempt, and beside no other.

@@ -2,13 +2,17 @@
 //!
 //! Lanes share nothing but their sinks' servers, so none queues behind another.
 
-use protocol::{CommandResponse, Event, Heartbeat, MetricPoint, MonitoringReport};
+use broker::Delivery;
+use protocol::{
+    CommandResponse, DeferredPoint, Event, Heartbeat, MetricPoint, MonitoringReport, Reject,
+    UnixMillis, unpack,
+};
 use storage::{
     HeartbeatWrite, OfflineRule, RealtimeBody, RealtimeWrite, Records, RingWrite, Rings,
     Unavailable, Written,
 };
 
-use crate::batch::Accepted;
+use crate::batch::{Accepted, Decoded, decode_event};
 
 /// One stream's way into its sink.
 pub(crate) trait Lane {
@@ -17,6 +21,20 @@ pub(crate) trait Lane {
 
     /// The record of an event, or `None` where such an event has no place in this stream.
     fn record(event: Event) -> Option<Self::Record>;
+
+    /// Reads a message of the stream.
+    fn decode(delivery: &Delivery) -> Result<Decoded<Self::Record>, Reject>
+    where
+        Self: Sized,
+    {
+        decode_event::<Self>(delivery)
+    }
+
+    /// The point that waits in a parcel where its tenant has more than its share; `None` where
+    /// nothing is put off.
+    fn point(_record: &Self::Record) -> Option<&MetricPoint> {
+        None
+    }
 
     /// Writes a batch; the answers stand in its order. `repeated`: an earlier attempt may have
     /// written some of it.
@@ -39,6 +57,10 @@ impl Lane for Metrics {
         Some(point)
     }
 
+    fn point(record: &MetricPoint) -> Option<&MetricPoint> {
+        Some(record)
+    }
+
     async fn write(
         &self,
         batch: &[Accepted<MetricPoint>],
@@ -55,6 +77,52 @@ impl Lane for Metrics {
             });
         }
         self.0.write(&writes).await
+    }
+}
+
+/// `METRICS_DEFERRED` into the rings: parcels of points, each written as a whole.
+#[derive(Clone)]
+pub(crate) struct DeferredMetrics(pub(crate) Rings);
+
+impl Lane for DeferredMetrics {
+    type Record = Vec<DeferredPoint>;
+
+    fn record(_event: Event) -> Option<Vec<DeferredPoint>> {
+        None
+    }
+
+    fn decode(delivery: &Delivery) -> Result<Decoded<Vec<DeferredPoint>>, Reject> {
+        let points = unpack(delivery.subject(), delivery.payload())?;
+        let oldest = points.iter().map(|deferred| deferred.point.at).min();
+        Ok((points, oldest.unwrap_or(UnixMillis::new(0)), None))
+    }
+
+    async fn write(
+        &self,
+        batch: &[Accepted<Vec<DeferredPoint>>],
+        _repeated: bool,
+    ) -> Result<Vec<Written>, Unavailable> {
+        let mut writes = Vec::new();
+        for deferred in batch.iter().flat_map(|parcel| &parcel.record) {
+            let id = deferred.message_id.as_ref();
+            writes.push(RingWrite {
+                number: id.and_then(|id| id.number("metric")),
+                point: &deferred.point,
+                received: deferred.received,
+                // Newer points of its ring may be there already.
+                repeated: true,
+            });
+        }
+        let mut written = self.0.write(&writes).await?.into_iter();
+        let mut parcels = Vec::with_capacity(batch.len());
+        for parcel in batch {
+            let points = written.by_ref().take(parcel.record.len());
+            // One that cannot be written parks its parcel; the others are there, and come again
+            // without effect.
+            let whole = points.reduce(|whole, point| whole.and(point));
+            parcels.extend(whole);
+        }
+        Ok(parcels)
     }
 }
 

@@ -6,6 +6,7 @@
 mod batch;
 mod crash_poison;
 mod doubt;
+mod fair;
 mod hold;
 mod lanes;
 mod ledger;

@@ -44,17 +44,19 @@ pub(crate) enum Verdict {
     Done,
     Parked,
     Surplus,
+    Deferred,
     Retried,
 }
 
 impl Verdict {
-    const ALL: [Self; 4] = [Self::Done, Self::Parked, Self::Surplus, Self::Retried];
+    const ALL: [Self; 5] = [Self::Done, Self::Parked, Self::Surplus, Self::Deferred, Self::Retried];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Parked => "parked",
             Self::Surplus => "surplus",
+            Self::Deferred => "deferred",
             Self::Retried => "retried",
         }
     }

@@ -21,6 +21,12 @@ const METRICS_BATCH: Setting = Setting {
     unit: "messages",
     help: "Most metric points written at one time.",
 };
+const TENANT_SHARE: Setting = Setting {
+    name: "WEGWEISER_TENANT_SHARE_TIMES",
+    default: Some("8"),
+    unit: "times",
+    help: "While metric points wait, a tenant has so many times the points of the middle tenant written at once; its others are written later. 0: no shares.",
+};
 const RECORDS_BATCH: Setting = Setting {
     name: "WEGWEISER_RECORDS_BATCH_MESSAGES",
     default: Some("500"),
@@ -51,8 +57,16 @@ const MISSED: Setting = Setting {
     unit: "heartbeats",
     help: "Missed heartbeats of the announced interval after which a device is offline.",
 };
-const SETTINGS: &[Setting] =
-    &[LISTEN, METRICS_BATCH, RECORDS_BATCH, RECORDS_WORKERS, GRACE, OFFLINE_AFTER, MISSED];
+const SETTINGS: &[Setting] = &[
+    LISTEN,
+    METRICS_BATCH,
+    TENANT_SHARE,
+    RECORDS_BATCH,
+    RECORDS_WORKERS,
+    GRACE,
+    OFFLINE_AFTER,
+    MISSED,
+];
 
 /// Everything that a receiver is told.
 #[derive(Debug)]
@@ -62,6 +76,7 @@ pub(crate) struct ReceiverSettings {
     pub(crate) postgres: PostgresSettings,
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) metrics_batch_messages: usize,
+    pub(crate) tenant_share_times: u32,
     pub(crate) records_batch_messages: usize,
     pub(crate) records_workers: usize,
     pub(crate) grace: Duration,
@@ -72,12 +87,14 @@ impl ReceiverSettings {
     pub(crate) fn read(reader: &mut Reader) -> Self {
         const MOST_MESSAGES: usize = 10_000;
         const MOST_WORKERS: usize = 16;
+        const MOST_TIMES: u32 = 1_000;
         Self {
             broker: BrokerSettings::read(reader, "wegweiser-receiver"),
             redis: RedisSettings::read(reader),
             postgres: PostgresSettings::read(reader),
             listen: reader.parse(&LISTEN),
             metrics_batch_messages: reader.number(&METRICS_BATCH, 1..=MOST_MESSAGES),
+            tenant_share_times: reader.number(&TENANT_SHARE, 0..=MOST_TIMES),
             records_batch_messages: reader.number(&RECORDS_BATCH, 1..=MOST_MESSAGES),
             records_workers: reader.number(&RECORDS_WORKERS, 1..=MOST_WORKERS),
             grace: reader.seconds(&GRACE, 1..=600),

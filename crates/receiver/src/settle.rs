@@ -1,10 +1,10 @@
 //! Settle: the only place that acknowledges.
 //!
-//! Promises: an ack costs a [`Committed`], a termination costs a proof that the message is parked.
+//! Promises: an ack costs a [`Committed`] or a [`Deferred`], a termination costs a proof that the message is parked.
 
 #![expect(clippy::disallowed_methods, reason = "this is the place that acknowledges")]
 
-use broker::{Broker, Delivery, Parked};
+use broker::{Broker, Deferred, Delivery, Parked};
 use futures::future::join_all;
 use protocol::{DeadLetter, Reject};
 use storage::Committed;
@@ -19,13 +19,17 @@ const PARKING_IN_FLIGHT: usize = 64;
 /// Turns outcomes into acknowledgements; parks first what is to be parked.
 pub(crate) async fn settle(broker: &Broker, source: &mut Source, outcomes: Vec<Settled>) {
     let messages = outcomes.len();
-    let (mut done, mut retried) = (0, 0);
+    let (mut done, mut deferred, mut retried) = (0, 0, 0);
     let mut to_park = Vec::new();
     for (delivery, outcome) in outcomes {
         match outcome {
             Outcome::Done(committed) => {
-                acknowledge(&delivery, committed).await;
+                acknowledge(&delivery, Durable::Written(committed)).await;
                 done += 1;
+            }
+            Outcome::Deferred(parcel) => {
+                acknowledge(&delivery, Durable::PutOff(parcel)).await;
+                deferred += 1;
             }
             Outcome::Park(reject) => to_park.push((delivery, reject)),
             // Another receiver gets it after `ack_wait`.
@@ -33,12 +37,19 @@ pub(crate) async fn settle(broker: &Broker, source: &mut Source, outcomes: Vec<S
         }
     }
     source.figures.verdict(Verdict::Done, done);
+    source.figures.verdict(Verdict::Deferred, deferred);
     source.figures.verdict(Verdict::Retried, retried);
     park_all(broker, source, to_park).await;
     source.figures.settled(messages);
 }
 
-async fn acknowledge(delivery: &Delivery, _proof: Committed) {
+/// What an ack costs.
+enum Durable {
+    Written(Committed),
+    PutOff(Deferred),
+}
+
+async fn acknowledge(delivery: &Delivery, (Durable::Written(_) | Durable::PutOff(_)): Durable) {
     if let Err(error) = delivery.ack().await {
         tracing::warn!(%error, "an ack was not sent, so its message comes again");
     }

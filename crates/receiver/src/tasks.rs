@@ -10,16 +10,17 @@ use storage::{Records, Rings};
 use tokio::task::JoinSet;
 
 use crate::doubt::Doubt;
+use crate::fair::{Backlog, FairShare};
 use crate::hold::{Origin, Source};
-use crate::lanes::{Heartbeats, Lane, Metrics, Monitoring, Responses};
+use crate::lanes::{DeferredMetrics, Heartbeats, Lane, Metrics, Monitoring, Responses};
 use crate::metrics::Figures;
 use crate::settings::ReceiverSettings;
 use crate::{crash_poison, ledger, pipeline, presence, samples};
 
 /// Advisories are rare; a batch of them is small.
 const ADVISORIES_BATCH_MESSAGES: usize = 16;
-/// One writer keeps the points of a ring in order.
-const METRICS_WORKERS: usize = 1;
+/// Parcels that are written at one time: points of one ring in several are one write.
+const DEFERRED_BATCH_PARCELS: usize = 4;
 /// How long the last acks may take to leave.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the connection is looked at; the client tells of a new one, but not of a lost one.
@@ -60,10 +61,9 @@ pub(crate) async fn run(
     let (consumers, stopped, doubt) = (Vec::new(), stop.clone(), Doubt::default());
     let mut tasks =
         Tasks { broker: broker.clone(), health, meter, stop: stopped, running, consumers, doubt };
-    let points = ("METRICS", "rings", settings.metrics_batch_messages);
+    tasks.points(rings.clone(), settings)?;
     let batch = settings.records_batch_messages;
     let workers = settings.records_workers;
-    tasks.lane(points, METRICS_WORKERS, &Metrics(rings.clone()));
     let heartbeats = Heartbeats(records.clone(), settings.offline);
     tasks.lane(("HEARTBEATS", "connectivity", batch), workers, &heartbeats);
     tasks.lane(("MONITORING", "records", batch), workers, &Monitoring(records.clone()));
@@ -107,9 +107,29 @@ impl Tasks {
     {
         for worker in 1..=workers {
             let source = self.source(consumer, worker);
-            let worker = pipeline::run(self.broker.clone(), source, lane.clone());
-            self.running.spawn(worker);
+            self.spawn(source, FairShare::none(), lane.clone());
         }
+    }
+
+    /// The lane of points, which tenants share, and the lane of what is put off in it. One writer
+    /// keeps the points of a ring in order.
+    fn points(&mut self, rings: Rings, settings: &ReceiverSettings) -> anyhow::Result<()> {
+        let backlog = Backlog::default();
+        let points = self.source(("METRICS", "rings", settings.metrics_batch_messages), 1);
+        let fair = FairShare::new(settings.tenant_share_times, backlog.clone());
+        self.spawn(points, fair, Metrics(rings));
+        let deferred = self.source(("METRICS_DEFERRED", "rings", DEFERRED_BATCH_PARCELS), 1);
+        // On a connection of its own, so that nobody's points wait for the answer to a parcel.
+        let rings = Rings::open(&settings.redis)?;
+        self.spawn(deferred.giving_way_to(&backlog), FairShare::none(), DeferredMetrics(rings));
+        Ok(())
+    }
+
+    fn spawn<L>(&mut self, source: Source, fair: FairShare, lane: L)
+    where
+        L: Lane + Send + Sync + 'static,
+    {
+        self.running.spawn(pipeline::run(self.broker.clone(), source, fair, lane));
     }
 
     fn source(&mut self, (stream, consumer, batch_messages): Consumer, worker: usize) -> Source {

@@ -20,6 +20,11 @@ table.sort(merged, function(a, b) return a[1] > b[1] end)
 
 redis.call('DEL', KEYS[1])
 local most = math.min(#merged, tonumber(ARGV[1]))
-for i = 1, most do redis.call('RPUSH', KEYS[1], merged[i][2]) end
+-- Many at a time: a call costs more than an element. Lua passes some thousand arguments.
+for first = 1, most, 500 do
+  local elements = {}
+  for i = first, math.min(first + 499, most) do elements[#elements + 1] = merged[i][2] end
+  redis.call('RPUSH', KEYS[1], unpack(elements))
+end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return most

@@ -11,6 +11,7 @@ mod first_generation;
 mod flood;
 mod ledger;
 mod metrics;
+mod noisy_neighbour;
 mod observability;
 mod order;
 mod outage;

@@ -6,6 +6,7 @@ mod allowed;
 mod changes;
 mod expiry;
 mod files;
+mod limits;
 mod outsiders;
 mod refused;
 mod revocation;

@@ -193,7 +193,7 @@ impl Connection {
     }
 
     /// Errors arrive in order: what was not refused before the sentinel was accepted.
-    async fn refused(&mut self, what: &str) -> bool {
+    pub(crate) async fn refused(&mut self, what: &str) -> bool {
         const SENTINEL: &str = "nobody.may.publish.this";
         self.client.publish(SENTINEL, "".into()).await.unwrap();
         let mut refused = false;

@@ -14,7 +14,7 @@ use crate::stage::Stage;
 async fn what_the_repository_declares_is_created_and_then_in_sync() {
     let stage = Stage::new().await;
     let before = stage.plan().await;
-    assert_eq!(before.objects().len(), 7 + 5, "{before}");
+    assert_eq!(before.objects().len(), 8 + 6, "{before}");
     assert!(before.changes.iter().all(|change| change.effect == Effect::Create), "{before}");
 
     stage.apply(Destructive::Refuse).await.unwrap();
@@ -117,7 +117,7 @@ async fn the_files_load_unchanged_elsewhere_and_streams_made_so_are_adopted() {
     }
     let plan = stage.plan().await;
     assert!(plan.changes.iter().all(|c| c.field.starts_with("metadata.wegweiser.")), "{plan}");
-    assert_eq!(plan.notes.len(), 7 + consumers, "each is said to be adopted: {plan}");
+    assert_eq!(plan.notes.len(), 8 + consumers, "each is said to be adopted: {plan}");
     stage.apply(Destructive::Refuse).await.unwrap();
     assert_eq!(stage.plan().await, Plan::default());
 }

@@ -64,7 +64,12 @@ pub(super) async fn look(
         let mut seen = seen.lock();
         match now {
             Some(mut now) => {
-                now.compare(stream, seen.get(stream).copied());
+                // What was put off waits on purpose while points do.
+                let on_purpose = *stream == "METRICS_DEFERRED"
+                    && seen.get("METRICS").is_some_and(|points| points.waiting > 0);
+                if !on_purpose {
+                    now.compare(stream, seen.get(stream).copied());
+                }
                 seen.insert(stream, now);
             }
             None => drop(seen.remove(stream)),

@@ -9,8 +9,16 @@ use opentelemetry::metrics::Meter;
 use super::{Shared, answer};
 
 /// Every stream that nats/streams declares.
-const STREAMS: [&str; 7] =
-    ["METRICS", "HEARTBEATS", "MONITORING", "RESPONSES", "COMMANDS", "DEAD_LETTERS", "ADVISORIES"];
+const STREAMS: [&str; 8] = [
+    "METRICS",
+    "METRICS_DEFERRED",
+    "HEARTBEATS",
+    "MONITORING",
+    "RESPONSES",
+    "COMMANDS",
+    "DEAD_LETTERS",
+    "ADVISORIES",
+];
 
 /// The newest look at each stream.
 pub(super) type Seen = BTreeMap<&'static str, StreamUsage>;
