@@ -1,13 +1,13 @@
 //! The device as a whole: collectors on one side, the outbox in the middle, the broker behind it.
 //!
 //! Promises: collecting begins at once, with or without a broker; at SIGTERM what was collected is
-//! still delivered, for a few seconds.
+//! still delivered, for a few seconds; what is left is on disk.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use broker::{Bounds, Broker, Outbox, Sender};
+use broker::{Bounds, Broker, Outbox, Sender, SpoolStanding};
 use protocol::SessionId;
 use runtime::settings::Mistakes;
 use runtime::shutdown::{self, CancellationToken};
@@ -60,7 +60,10 @@ async fn report(
         version = env!("CARGO_PKG_VERSION"), tenant = %sender.tenant, device = %sender.device,
         session = %sender.session, "starting"
     );
-    let outbox = Outbox::new(sender, Bounds::AGENT);
+    let outbox = match settings.spool.clone() {
+        Some(spool) => Outbox::with_spool(sender, Bounds::AGENT, spool),
+        None => Outbox::new(sender, Bounds::AGENT),
+    };
     let (connections, connections_seen) = watch::channel(0);
     let requests = Requests::listen()?;
     let crew = Crew::start(&settings.plan, sender, &outbox, &connections_seen);
@@ -81,8 +84,12 @@ async fn report(
         left = &mut delivering => (left?, Ok(())),
         ended = collecting => (delivering.await?, ended),
     };
-    if left > 0 {
-        tracing::warn!(left, "stopped with messages that the broker did not take");
+    match outbox.standing() {
+        _ if left == 0 => {}
+        SpoolStanding::Well { .. } => tracing::info!(left, "kept on disk for the next start"),
+        SpoolStanding::Off | SpoolStanding::Faulty(_) => {
+            tracing::warn!(left, "stopped with messages that the broker did not take");
+        }
     }
     tracing::info!(handed_over = outbox.figures().handed(), left, "stopped");
     ended
@@ -111,8 +118,25 @@ async fn collect_until(
     ended
 }
 
-/// Connects, for ever if need be, and delivers; returns how many messages are left.
+/// Delivers, and looks after the spool meanwhile; returns how many messages are left.
 async fn deliver(
+    settings: &AgentSettings,
+    outbox: &Outbox,
+    connections: &watch::Sender<u64>,
+    stop: &CancellationToken,
+) -> anyhow::Result<u64> {
+    let delivered = CancellationToken::new();
+    let delivering = async {
+        let left = connect_and_deliver(settings, outbox, connections, stop).await;
+        delivered.cancel();
+        left
+    };
+    let (left, ()) = tokio::join!(delivering, outbox.tend(&delivered));
+    left
+}
+
+/// Connects, for ever if need be, and delivers; returns how many messages are left.
+async fn connect_and_deliver(
     settings: &AgentSettings,
     outbox: &Outbox,
     connections: &watch::Sender<u64>,

@@ -76,8 +76,13 @@ impl Heartbeats {
 
     fn hand_over(&self, beat: &Beat) -> anyhow::Result<()> {
         let at = UnixMillis::now();
-        let mut sent = self.outbox.sent();
-        sent.heartbeat += 1;
+        let mut status = HeartbeatStatus {
+            uptime: self.started.elapsed().as_secs(),
+            reconnects: self.connections.borrow().saturating_sub(1),
+            collectors: self.journal.reports(),
+            ..HeartbeatStatus::default()
+        };
+        self.outbox.tell(&mut status);
         let body = HeartbeatBody {
             device_uuid: self.sender.device,
             tenant_uuid: self.sender.tenant,
@@ -85,14 +90,7 @@ impl Heartbeats {
             session_id: self.sender.session,
             agent_version: env!("CARGO_PKG_VERSION"),
             heartbeat_interval_ms: u32::try_from(beat.interval.as_millis())?,
-            status: HeartbeatStatus {
-                connected: true,
-                uptime: self.started.elapsed().as_secs(),
-                reconnects: self.connections.borrow().saturating_sub(1),
-                sent,
-                collectors: self.journal.reports(),
-                ..HeartbeatStatus::default()
-            },
+            status,
             system_info: &self.last_summary,
             labels: &beat.labels,
         };

@@ -49,6 +49,7 @@ pub(crate) fn follow(crew: &mut Crew, told: &Told, now: Result<Told, Mistakes>) 
     let fixed = [
         ("broker", old.broker != new.broker),
         ("device", (old.device, old.tenant) != (new.device, new.tenant)),
+        ("spool", old.spool != new.spool),
         ("log", told.telemetry != now.telemetry),
     ];
     let named: Vec<&str> = fixed.iter().filter(|(_, is)| *is).map(|(name, _)| *name).collect();

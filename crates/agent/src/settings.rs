@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use broker::BrokerSettings;
+use broker::{BrokerSettings, SpoolSettings};
 use identity::Credentials;
 use protocol::{DeviceId, Labels, TenantId};
 use runtime::settings::{Reader, Setting};
@@ -47,9 +47,45 @@ pub(crate) const MONITORING_INTERVAL: Setting = Setting {
     unit: "milliseconds",
     help: "How often a monitoring report is sent, beside the one at the start.",
 };
+pub(crate) const SPOOL_DIR: Setting = Setting {
+    name: "WEGWEISER_AGENT_SPOOL_DIR",
+    default: Some("/var/lib/wegweiser-agent/spool"),
+    unit: "a path to a folder, or `off`",
+    help: "Where messages are kept until a stream has them; with `off`, in memory only.",
+};
+pub(crate) const SPOOL_MAX_BYTES: Setting = Setting {
+    name: "WEGWEISER_AGENT_SPOOL_MAX_BYTES",
+    default: Some("67108864"),
+    unit: "bytes",
+    help: "How much the spool may hold; the oldest metrics make room, then heartbeats, then monitoring reports.",
+};
+pub(crate) const SPOOL_MAX_AGE: Setting = Setting {
+    name: "WEGWEISER_AGENT_SPOOL_MAX_AGE_S",
+    default: Some("604800"),
+    unit: "seconds",
+    help: "How long a message is kept; metric points for 15 minutes at most.",
+};
+pub(crate) const SPOOL_MESSAGES_PER_S: Setting = Setting {
+    name: "WEGWEISER_AGENT_SPOOL_MESSAGES_PER_S",
+    default: Some("100"),
+    unit: "messages a second",
+    help: "How fast the spool is emptied after an outage; what is new goes before it.",
+};
 /// The agent's own settings.
-const SETTINGS: &[Setting] =
-    &[config::CONFIG, CREDS, TENANT, METRICS_INTERVAL, HEARTBEAT_INTERVAL, MONITORING_INTERVAL];
+const SETTINGS: &[Setting] = &[
+    config::CONFIG,
+    CREDS,
+    TENANT,
+    METRICS_INTERVAL,
+    HEARTBEAT_INTERVAL,
+    MONITORING_INTERVAL,
+    SPOOL_DIR,
+    SPOOL_MAX_BYTES,
+    SPOOL_MAX_AGE,
+    SPOOL_MESSAGES_PER_S,
+];
+/// What stands for no spool.
+const OFF: &str = "off";
 
 /// Every setting that the agent reads.
 pub(crate) fn every() -> Vec<Setting> {
@@ -62,6 +98,8 @@ pub(crate) struct AgentSettings {
     pub(crate) broker: BrokerSettings,
     pub(crate) tenant: TenantId,
     pub(crate) device: DeviceId,
+    /// `None`: messages wait in memory only.
+    pub(crate) spool: Option<SpoolSettings>,
     pub(crate) plan: Plan,
 }
 
@@ -82,9 +120,29 @@ impl AgentSettings {
         let credentials = read_credentials(reader, broker.creds.as_deref());
         let device = credentials.as_ref().and_then(|creds| read_device(reader, creds));
         let tenant = read_tenant(reader, credentials.as_ref());
+        let spool = read_spool(reader);
         let plan = Plan::read(reader, document);
-        Some(Self { broker, tenant: tenant?, device: device?, plan })
+        Some(Self { broker, tenant: tenant?, device: device?, spool, plan })
     }
+}
+
+fn read_spool(reader: &mut Reader) -> Option<SpoolSettings> {
+    const MIB: u64 = 1024 * 1024;
+    const YEAR_S: u64 = 365 * 24 * 3_600;
+    let settings = SpoolSettings {
+        dir: reader.text(&SPOOL_DIR).into(),
+        max_bytes: reader.number(&SPOOL_MAX_BYTES, 4 * MIB..=64 * 1024 * MIB),
+        max_age: reader.seconds(&SPOOL_MAX_AGE, 60..=YEAR_S),
+        messages_per_s: reader.number(&SPOOL_MESSAGES_PER_S, 1..=100_000),
+    };
+    if settings.dir.as_os_str() == OFF {
+        return None;
+    }
+    if settings.dir.is_relative() {
+        let given = settings.dir.display();
+        reader.mistake(&SPOOL_DIR, format!("is {given:?}; give a path from the root, or off"));
+    }
+    Some(settings)
 }
 
 impl Plan {

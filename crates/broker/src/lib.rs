@@ -4,6 +4,7 @@
 //! for the operator. Refuses: to acknowledge anything by itself.
 
 pub mod accounts;
+mod class;
 mod connection;
 mod consumers;
 pub mod dead_letters;
@@ -16,16 +17,18 @@ mod pull;
 mod refusal;
 mod reread;
 mod settings;
+mod spool;
 pub mod streams;
 
 pub use connection::{Broker, BrokerGone, ConnectError};
 pub use consumers::{ConsumerState, StoredMessage, StreamState, StreamUsage};
 pub use delivery::Delivery;
 pub use outbox::{
-    Bound, Bounds, Dropped, HandOverError, KindFigures, Outbox, OutboxFigures, Sender,
+    Bound, Bounds, HandOverError, KindFigures, Outbox, OutboxFigures, Sender, SpoolStanding,
 };
 pub use publish::{Deferred, Parked, PublishError, Ticket};
 pub use pull::Pull;
 pub use refusal::{explained, remedy};
 pub use reread::{Reread, RereadMessage};
 pub use settings::{BrokerSettings, NATS_CA, NATS_URL, SETTINGS};
+pub use spool::SpoolSettings;

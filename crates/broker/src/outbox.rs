@@ -1,17 +1,21 @@
 //! What a device hands over for publishing, until the stream has confirmed each message.
 //!
 //! Promises: a message is numbered per kind when it is handed over and keeps that number as its
-//! id, however often it is sent; it leaves only by the stream's confirmation or by a drop that is
-//! counted with its reason. Numbers go out in order per kind as long as nothing has to be sent
-//! again. Memory is bounded per kind in messages and bytes. Metrics and heartbeats lose their
-//! oldest when there are too many; monitoring reports and responses are never dropped: the caller
-//! is told that there is no room, which is where a spool on disk takes over.
+//! id, however often it is sent and by whichever run; it leaves only by the stream's confirmation
+//! or by a drop that is counted with its reason. Numbers go out in order per kind as long as
+//! nothing has to be sent again. With a spool a message is on disk before `hand_over` returns, and
+//! memory holds only the newest while the broker is away. Without one, or while its folder cannot
+//! be used, memory is bounded per kind in messages and bytes: metrics and heartbeats lose their
+//! oldest, monitoring reports and responses are refused to the caller.
 //!
 //! Refuses: payloads above the contract's limits, which the broker would not take later either.
 
+mod allowance;
 mod answer;
 mod deliver;
 mod queue;
+mod standing;
+mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,8 +24,12 @@ use bytes::Bytes;
 use protocol::{DeviceId, Kind, KindCounts, SessionId, TenantId, UnixMillis};
 use tokio::sync::Notify;
 
-use queue::{Class, Message, Queue};
-pub use queue::{Dropped, KindFigures};
+use crate::class::Class;
+use crate::spool::SpoolSettings;
+pub use queue::KindFigures;
+use queue::Message;
+pub use standing::SpoolStanding;
+use state::State;
 
 /// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,23 +158,21 @@ impl OutboxFigures {
 pub struct Outbox {
     sender: Sender,
     bounds: Bounds,
+    spool: Option<SpoolSettings>,
     state: Arc<Mutex<State>>,
     work: Arc<Notify>,
 }
 
-#[derive(Debug)]
-struct State {
-    queues: [Queue; Class::COUNT],
-    last_error: Option<Arc<str>>,
-}
-
 impl Outbox {
-    /// An empty outbox; [`Outbox::deliver`] empties it.
+    /// An empty outbox in memory; [`Outbox::deliver`] empties it.
     #[must_use]
     pub fn new(sender: Sender, bounds: Bounds) -> Self {
-        let queues = Class::ALL.map(|class| Queue::new(class, &bounds));
-        let state = Arc::new(Mutex::new(State { queues, last_error: None }));
-        Self { sender, bounds, state, work: Arc::default() }
+        Self::start(sender, bounds, None)
+    }
+
+    fn start(sender: Sender, bounds: Bounds, spool: Option<SpoolSettings>) -> Self {
+        let state = Arc::new(Mutex::new(State::new(sender.session, &bounds)));
+        Self { sender, bounds, spool, state, work: Arc::default() }
     }
 
     /// Takes a message of the device, made `at` by the device's clock, and numbers it.
@@ -189,10 +195,17 @@ impl Outbox {
                 limit,
             });
         }
-        let message = Message { kind, at, payload, handed: Instant::now(), attempts: 0 };
-        let number = self.lock().queue(class).take_in(message)?;
+        let message =
+            Message { kind, at, payload, handed: Instant::now(), attempts: 0, place: None };
+        let number = self.lock().take_in(class, message)?;
         self.work.notify_one();
         Ok(number)
+    }
+
+    /// Which run this is.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        self.sender.session
     }
 
     /// The highest number given out per kind: what the books balance against.
@@ -210,15 +223,7 @@ impl Outbox {
     /// What it did and holds.
     #[must_use]
     pub fn figures(&self) -> OutboxFigures {
-        let mut state = self.lock();
-        let mut of = |class| state.queue(class).figures();
-        OutboxFigures {
-            metric: of(Class::Metric),
-            heartbeat: of(Class::Heartbeat),
-            monitoring: of(Class::Monitoring),
-            response: of(Class::Response),
-            last_error: state.last_error.clone(),
-        }
+        figures(&self.lock())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -226,16 +231,12 @@ impl Outbox {
     }
 }
 
-impl State {
-    const fn queue(&mut self, class: Class) -> &mut Queue {
-        &mut self.queues[class as usize]
-    }
-
-    fn in_flight(&self) -> usize {
-        self.queues.iter().map(Queue::in_flight).sum()
-    }
-
-    fn depth(&self) -> usize {
-        self.queues.iter().map(Queue::depth).sum()
+fn figures(state: &State) -> OutboxFigures {
+    OutboxFigures {
+        metric: state.figures(Class::Metric),
+        heartbeat: state.figures(Class::Heartbeat),
+        monitoring: state.figures(Class::Monitoring),
+        response: state.figures(Class::Response),
+        last_error: state.last_error.clone(),
     }
 }

@@ -101,6 +101,18 @@ impl SessionId {
             seconds.checked_mul(1_000)?.checked_add(u64::from(nanoseconds) / 1_000_000)?;
         i64::try_from(milliseconds).ok().map(UnixMillis::new)
     }
+
+    /// As [`SessionId::to_bytes`] gave it.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// For a file, in the order of its digits.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
 }
 
 impl CommandId {

@@ -39,6 +39,10 @@ const KEYS: &[(&str, Setting)] = &[
     ("metrics.interval_ms", settings::METRICS_INTERVAL),
     ("heartbeat.interval_ms", settings::HEARTBEAT_INTERVAL),
     ("monitoring.interval_ms", settings::MONITORING_INTERVAL),
+    ("spool.dir", settings::SPOOL_DIR),
+    ("spool.max_bytes", settings::SPOOL_MAX_BYTES),
+    ("spool.max_age_s", settings::SPOOL_MAX_AGE),
+    ("spool.messages_per_s", settings::SPOOL_MESSAGES_PER_S),
 ];
 
 /// What the command line says of the configuration.
@@ -129,7 +133,7 @@ fn given(document: &Document, name: &str) -> Option<Given> {
 /// Texts are texts and numbers are numbers, whatever else would happen to parse.
 fn check_forms(document: &Document, reader: &mut Reader) {
     for (key, setting) in KEYS {
-        let number = key.ends_with("_ms");
+        let number = ["_ms", "_s", "_bytes"].iter().any(|unit| key.ends_with(unit));
         match document.get(key) {
             None => {}
             Some(Value::Integer(_)) if number => {}

@@ -107,8 +107,9 @@ fn configured(url: &str, creds: &Creds, rest: &str) -> String {
     format!(
         "[broker]\nurl = \"{url}\"\ncreds = \"{}\"\n[device]\ntenant = \"{TENANT}\"\n\
          [log]\nformat = \"json\"\n[heartbeat]\ninterval_ms = 1000\n\
-         [metrics]\ninterval_ms = 250\n{rest}",
-        creds.path.display()
+         [metrics]\ninterval_ms = 250\n[spool]\ndir = \"{}\"\n{rest}",
+        creds.path.display(),
+        creds.path.with_file_name("spool").display()
     )
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends with its first surprise")]
 
 mod configuration;
+mod outage;
 mod reports;
 mod service;
 mod stage;

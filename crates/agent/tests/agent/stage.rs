@@ -120,6 +120,15 @@ pub(crate) fn program() -> Command {
     command
 }
 
+/// Waits for what has to become true.
+pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
 /// A running agent; killed when dropped.
 pub(crate) struct Agent {
     child: Child,
@@ -137,6 +146,7 @@ impl Agent {
         command
             .env("NATS_URL", url)
             .env("NATS_CREDS", &creds.path)
+            .env("WEGWEISER_AGENT_SPOOL_DIR", creds.path.with_file_name("spool"))
             .env("WEGWEISER_TENANT", TENANT)
             .env("WEGWEISER_LOG_FORMAT", "json")
             .env("WEGWEISER_METRICS_INTERVAL_MS", "250")
@@ -162,11 +172,13 @@ impl Agent {
     }
 
     pub(crate) fn until_logged(&self, words: &str) {
-        let start = Instant::now();
-        while !self.logged().contains(words) {
-            assert!(start.elapsed() < DEADLINE, "never logged {words:?}");
-            std::thread::sleep(LOOK_EVERY);
-        }
+        until(&format!("logged {words:?}"), || self.logged().contains(words));
+    }
+
+    /// At once, as when the power of a container goes.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     pub(crate) fn signal(&self, signal: &str) {

@@ -18,8 +18,10 @@ use runtime::shutdown::CancellationToken;
 use tokio::sync::watch;
 
 use super::Outbox;
+use super::allowance::Allowance;
 use super::answer::Answer;
-use super::queue::{Class, Message};
+use super::queue::{Key, Message};
+use crate::class::Class;
 use crate::{Broker, BrokerGone};
 
 /// How long a stream may take to answer before a message is sent again for the first time.
@@ -47,14 +49,15 @@ struct Delivery<'a> {
     connections: watch::Receiver<u64>,
     violations_seen: u64,
     paces: [Pace; Class::COUNT],
+    allowance: Allowance,
     /// Set once it was told to stop.
     give_up_at: Option<Instant>,
 }
 
 impl Outbox {
-    /// Publishes what is handed over until `stop`, then what is left for up to `flush_within`.
-    /// Returns the number of messages that remain; they stay, and a further call goes on. One call
-    /// at a time.
+    /// Publishes what is handed over until `stop`, then what is left in memory for up to
+    /// `flush_within`, unless it is on disk and there is no connection. Returns the number of
+    /// messages that remain; they stay, and a further call goes on. One call at a time.
     ///
     /// # Errors
     /// The connection is closed for good; nothing is lost.
@@ -69,14 +72,15 @@ impl Outbox {
             let now = Instant::now();
             let connected = broker.is_connected();
             // Without a connection no answer can come, and none is missed.
+            delivery.note_flow(connected);
             if connected {
                 delivery.take_overdue_back(now);
                 delivery.send_what_may_go(now).await?;
             }
-            let left = self.lock().depth();
             let stopping = delivery.give_up_at;
-            if stopping.is_some_and(|at| left == 0 || at <= now) {
-                return Ok(left as u64);
+            if stopping.is_some_and(|at| at <= now || delivery.may_end(connected)) {
+                self.lock().connected = false;
+                return Ok(self.figures().depth());
             }
             let wake = tokio::time::Instant::from_std(delivery.wake_at(now, connected));
             tokio::select! {
@@ -128,6 +132,7 @@ impl<'a> Delivery<'a> {
             connections,
             violations_seen: broker.permission_violations(),
             paces: Class::ALL.map(|_| pace()),
+            allowance: Allowance::new(outbox.spool.as_ref().map_or(1, |s| s.messages_per_s), now),
             give_up_at: None,
         };
         // Left by an earlier call: its answers go nowhere.
@@ -141,6 +146,21 @@ impl<'a> Delivery<'a> {
         for pace in &mut self.paces {
             pace.not_before = now;
         }
+    }
+
+    /// Tells memory which kinds the broker takes now.
+    fn note_flow(&self, connected: bool) {
+        let mut state = self.outbox.lock();
+        state.connected = connected;
+        for class in Class::ALL {
+            state.note_flow(class, connected && self.paces[class as usize].trouble.is_none());
+        }
+    }
+
+    /// Told to stop: whether waiting any longer would bring nothing.
+    fn may_end(&self, connected: bool) -> bool {
+        let state = self.outbox.lock();
+        state.in_memory() == 0 || (!connected && state.is_on_disk())
     }
 
     fn send_all_again(&self) {
@@ -177,61 +197,95 @@ impl<'a> Delivery<'a> {
     }
 
     async fn send_what_may_go(&mut self, now: Instant) -> Result<(), BrokerGone> {
-        while let Some((class, number, message)) = self.next(now) {
-            self.send(class, number, message).await?;
+        while let Some((class, key, message)) = self.next(now).or_else(|| self.next_from_disk(now))
+        {
+            self.send(class, key, message).await?;
         }
         Ok(())
     }
 
-    fn next(&self, now: Instant) -> Option<(Class, u64, Message)> {
+    fn next(&self, now: Instant) -> Option<(Class, Key, Message)> {
         let mut state = self.outbox.lock();
         if state.in_flight() >= self.outbox.bounds.in_flight_messages {
             return None;
         }
         for class in Class::ALL {
-            let pace = &self.paces[class as usize];
-            let queue = state.queue(class);
-            let one_at_a_time = pace.trouble.is_some();
-            if pace.not_before > now || (one_at_a_time && queue.in_flight() > 0) {
+            if !self.may_send(class, now, state.queue(class).in_flight()) {
                 continue;
             }
-            if let Some((number, message)) = queue.send_next(now, ANSWER_WITHIN) {
-                return Some((class, number, message));
+            state.drop_expired(class, now);
+            if let Some((key, message)) = state.queue(class).send_next(now, ANSWER_WITHIN) {
+                return Some((class, key, message));
             }
         }
         None
     }
 
-    async fn send(
-        &mut self,
-        class: Class,
-        number: u64,
-        message: Message,
-    ) -> Result<(), BrokerGone> {
+    /// What waited through an outage goes behind what is new, at its own rate, and leaves half of
+    /// the way free.
+    fn next_from_disk(&mut self, now: Instant) -> Option<(Class, Key, Message)> {
+        let outbox = self.outbox;
+        let mut state = outbox.lock();
+        let way_is_free = state.in_flight() < self.outbox.bounds.in_flight_messages / 2;
+        if self.give_up_at.is_some() || !way_is_free {
+            return None;
+        }
+        for class in Class::ALL {
+            let may_send = self.may_send(class, now, state.queue(class).in_flight());
+            if !may_send || state.backlog(class) == 0 {
+                continue;
+            }
+            if !self.allowance.take(now) {
+                return None;
+            }
+            match state.send_from_disk(class, now, ANSWER_WITHIN) {
+                Ok(Some((key, message))) => return Some((class, key, message)),
+                Ok(None) => {}
+                Err(error) => {
+                    drop(state);
+                    self.pause(class, error.to_string());
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    fn may_send(&self, class: Class, now: Instant, in_flight: usize) -> bool {
+        let pace = &self.paces[class as usize];
+        let one_at_a_time = pace.trouble.is_some();
+        pace.not_before <= now && (!one_at_a_time || in_flight == 0)
+    }
+
+    async fn send(&mut self, class: Class, key: Key, message: Message) -> Result<(), BrokerGone> {
         let sender = &self.outbox.sender;
-        let id = MessageId::numbered(sender.session, &message.kind, number);
+        let (session, number) = key;
+        let id = MessageId::numbered(session, &message.kind, number);
         let mut headers = HeaderMap::new();
         headers.insert(header::NATS_MESSAGE_ID, id.as_str());
         let subject =
             DeviceSubject::new(sender.tenant, sender.device, message.kind).as_published_by_device();
-        let reply = format!("{}.{}.{number}", self.inbox, class.name());
+        let mut reply = format!("{}.{}.{number}", self.inbox, class.name());
+        if session != sender.session {
+            reply.push_str(&format!(".{session}"));
+        }
         let client = self.broker.client();
         let sent =
             client.publish_with_reply_and_headers(subject, reply, headers, message.payload).await;
         let Err(error) = sent else { return Ok(()) };
         if error.kind() == PublishErrorKind::MaxPayloadExceeded {
             tracing::error!(kind = class.name(), %error, "message dropped: this broker takes smaller ones only; raise its max_payload");
-            self.outbox.lock().queue(class).drop_too_large(number);
+            self.outbox.lock().drop_too_large(class, key);
             return Ok(());
         }
         Err(BrokerGone(error.to_string()))
     }
 
     fn settle(&mut self, message: &async_nats::Message) {
-        let Some((class, number)) = self.asked(&message.subject) else { return };
+        let Some((class, key)) = self.asked(&message.subject) else { return };
         let reason = match Answer::read(message) {
             Answer::Confirmed => {
-                if self.outbox.lock().queue(class).confirm(number) {
+                if self.outbox.lock().confirm(class, key) {
                     self.resume(class);
                 }
                 return;
@@ -242,17 +296,21 @@ impl<'a> Delivery<'a> {
             }
             Answer::Refused(reason) => format!("the stream refuses: {reason}"),
         };
-        if self.outbox.lock().queue(class).take_back(number) {
+        if self.outbox.lock().queue(class).take_back(key) {
             self.pause(class, reason);
         }
     }
 
     /// Which message an answer is for.
-    fn asked(&self, subject: &str) -> Option<(Class, u64)> {
-        let (name, number) =
-            subject.strip_prefix(&self.inbox)?.strip_prefix('.')?.split_once('.')?;
+    fn asked(&self, subject: &str) -> Option<(Class, Key)> {
+        let mut parts = subject.strip_prefix(&self.inbox)?.strip_prefix('.')?.split('.');
+        let (name, number) = (parts.next()?, parts.next()?);
+        let session = match parts.next() {
+            Some(session) => session.parse().ok()?,
+            None => self.outbox.sender.session,
+        };
         let class = Class::ALL.into_iter().find(|class| class.name() == name)?;
-        Some((class, number.parse().ok()?))
+        Some((class, (session, number.parse().ok()?)))
     }
 
     fn pause(&mut self, class: Class, reason: String) {
@@ -284,10 +342,14 @@ impl<'a> Delivery<'a> {
         let mut wake = self.give_up_at.map_or(look_again, |at| at.min(look_again));
         let mut state = self.outbox.lock();
         for class in Class::ALL {
-            let queue = state.queue(class);
             let not_before = self.paces[class as usize].not_before;
-            if queue.has_waiting() && not_before > now {
+            let backlog = state.backlog(class) > 0 && self.give_up_at.is_none();
+            let queue = state.queue(class);
+            if (queue.has_waiting() || backlog) && not_before > now {
                 wake = wake.min(not_before);
+            }
+            if backlog && connected && not_before <= now {
+                wake = wake.min(now + self.allowance.wait());
             }
             if let Some(due) = queue.next_answer_due().filter(|_| connected) {
                 wake = wake.min(due);

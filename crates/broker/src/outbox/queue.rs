@@ -1,72 +1,27 @@
-//! The messages of one kind: waiting in order of their numbers, or under way.
+//! The messages of one kind that are in memory: waiting in the order in which they were handed
+//! over, or under way.
 //!
 //! Promises: what is sent again takes its old place; the bound holds for waiting and under way
-//! together, and what is under way is never dropped.
+//! together, and what is under way is never dropped. What leaves is returned, for its place on disk
+//! has to be settled.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::limits::{
-    HEARTBEAT_PAYLOAD_MAX_BYTES, METRIC_PAYLOAD_MAX_BYTES, MONITORING_PAYLOAD_MAX_BYTES,
-    RESPONSE_PAYLOAD_MAX_BYTES,
-};
-use protocol::{Kind, UnixMillis};
+use protocol::{DropReasons, Kind, SessionId, UnixMillis};
 
 use super::{Bound, Bounds, HandOverError};
+use crate::class::Class;
+use crate::spool::{Place, Record};
 
 /// How often the wait for an answer is doubled at most.
 const PATIENCE_DOUBLINGS: u32 = 3;
 
-/// A kind without its metric; in the order in which they are sent when several wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    Heartbeat,
-    Response,
-    Monitoring,
-    Metric,
-}
+/// Session and number: the order in which messages were handed over.
+pub(super) type Key = (SessionId, u64);
 
-impl Class {
-    pub(super) const ALL: [Self; Self::COUNT] =
-        [Self::Heartbeat, Self::Response, Self::Monitoring, Self::Metric];
-    pub(super) const COUNT: usize = 4;
-
-    pub(super) const fn of(kind: &Kind) -> Option<Self> {
-        match kind {
-            Kind::Metric(_) => Some(Self::Metric),
-            Kind::Heartbeat => Some(Self::Heartbeat),
-            Kind::Monitoring => Some(Self::Monitoring),
-            Kind::Response => Some(Self::Response),
-            Kind::Command => None,
-        }
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Heartbeat => "heartbeat",
-            Self::Response => "response",
-            Self::Monitoring => "monitoring",
-            Self::Metric => "metric",
-        }
-    }
-
-    pub(super) const fn payload_max_bytes(self) -> usize {
-        match self {
-            Self::Heartbeat => HEARTBEAT_PAYLOAD_MAX_BYTES,
-            Self::Response => RESPONSE_PAYLOAD_MAX_BYTES,
-            Self::Monitoring => MONITORING_PAYLOAD_MAX_BYTES,
-            Self::Metric => METRIC_PAYLOAD_MAX_BYTES,
-        }
-    }
-
-    /// Whether the oldest makes room, rather than the newest being refused.
-    const fn drops_oldest(self) -> bool {
-        matches!(self, Self::Heartbeat | Self::Metric)
-    }
-}
-
-/// One message, numbered by its place in the queue's maps.
+/// One message; its key in the queue's maps numbers it.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) kind: Kind,
@@ -75,42 +30,39 @@ pub(super) struct Message {
     /// By a clock that nobody sets.
     pub(super) handed: Instant,
     pub(super) attempts: u32,
+    /// Where it is on disk; `None`: in memory only.
+    pub(super) place: Option<Place>,
 }
 
-/// Messages that were dropped, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
-    /// Metric points that outlived their ring.
-    pub expired: u64,
-    /// The oldest, when more came than may wait.
-    pub overflow: u64,
-    /// Larger than this broker takes, although within the contract.
-    pub too_large: u64,
-}
-
-impl Dropped {
-    /// For whatever reason.
-    #[must_use]
-    pub const fn total(&self) -> u64 {
-        self.expired + self.overflow + self.too_large
+impl Message {
+    /// As it is kept on disk.
+    pub(super) fn to_record(&self, number: u64, kept_at: UnixMillis) -> Record {
+        let (at, kind, payload) = (self.at, self.kind.clone(), self.payload.clone());
+        Record { number, kept_at, at, kind, payload }
     }
 }
 
-/// What an outbox did with one kind. `handed = confirmed + dropped + waiting + in_flight`.
+/// What an outbox did with one kind. `handed = confirmed + dropped + depth - earlier`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KindFigures {
-    /// Messages taken, which is also the highest number given out.
+    /// Messages taken in this session, which is also the highest number given out.
     pub handed: u64,
-    /// Messages that the stream confirmed.
+    /// Messages of this session that the stream confirmed.
     pub confirmed: u64,
     /// Times that a message was sent again.
     pub retried: u64,
-    /// Messages given up.
-    pub dropped: Dropped,
-    /// Messages that wait to be sent.
+    /// Messages of this session given up.
+    pub dropped: DropReasons,
+    /// Messages that wait in memory to be sent.
     pub waiting: u64,
     /// Messages sent and not yet confirmed.
     pub in_flight: u64,
+    /// Messages that wait on disk only.
+    pub on_disk: u64,
+    /// Messages of earlier sessions among the waiting, in flight and on disk.
+    pub earlier: u64,
+    /// Messages of earlier sessions that the stream confirmed to this one.
+    pub recovered: u64,
     /// Oldest time stamp among the confirmed, by the device's clock.
     pub first_confirmed: Option<UnixMillis>,
     /// Newest time stamp among the confirmed, by the device's clock.
@@ -121,7 +73,7 @@ impl KindFigures {
     /// Messages that wait or are under way.
     #[must_use]
     pub const fn depth(&self) -> u64 {
-        self.waiting + self.in_flight
+        self.waiting + self.in_flight + self.on_disk
     }
 }
 
@@ -134,17 +86,18 @@ struct InFlight {
 #[derive(Debug)]
 pub(super) struct Queue {
     class: Class,
-    bound: Bound,
+    session: SessionId,
+    pub(super) bound: Bound,
     /// How long a message is worth sending; `None`: for ever.
-    life: Option<Duration>,
-    waiting: BTreeMap<u64, Message>,
-    in_flight: BTreeMap<u64, InFlight>,
+    pub(super) life: Option<Duration>,
+    waiting: BTreeMap<Key, Message>,
+    in_flight: BTreeMap<Key, InFlight>,
     bytes: usize,
-    figures: KindFigures,
+    pub(super) figures: KindFigures,
 }
 
 impl Queue {
-    pub(super) fn new(class: Class, bounds: &Bounds) -> Self {
+    pub(super) fn new(class: Class, bounds: &Bounds, session: SessionId) -> Self {
         let (bound, life) = match class {
             Class::Heartbeat => (bounds.heartbeats, None),
             Class::Response => (bounds.responses, None),
@@ -153,6 +106,7 @@ impl Queue {
         };
         Self {
             class,
+            session,
             bound,
             life,
             waiting: BTreeMap::new(),
@@ -162,31 +116,51 @@ impl Queue {
         }
     }
 
-    /// Numbers and keeps a message.
-    pub(super) fn take_in(&mut self, message: Message) -> Result<u64, HandOverError> {
-        self.expire(message.handed);
-        let size = message.payload.len();
-        while self.class.drops_oldest() && !self.has_room(size) {
-            let Some((_, oldest)) = self.waiting.pop_first() else { break };
-            self.bytes -= oldest.payload.len();
-            self.figures.dropped.overflow += 1;
-        }
-        if !self.has_room(size) {
-            return Err(HandOverError::Full {
-                kind: self.class.name(),
-                messages: self.depth(),
-                bytes: self.bytes,
-                bound: self.bound,
-            });
-        }
+    /// Numbers and keeps a message, for which there is room.
+    pub(super) fn insert(&mut self, message: Message) -> u64 {
         self.figures.handed += 1;
-        self.bytes += size;
-        self.waiting.insert(self.figures.handed, message);
-        Ok(self.figures.handed)
+        self.bytes += message.payload.len();
+        self.waiting.insert((self.session, self.figures.handed), message);
+        self.figures.handed
     }
 
-    fn has_room(&self, size: usize) -> bool {
+    pub(super) fn has_room(&self, size: usize) -> bool {
         self.depth() < self.bound.messages && self.bytes + size <= self.bound.bytes
+    }
+
+    pub(super) fn full(&self) -> HandOverError {
+        HandOverError::Full {
+            kind: self.class.name(),
+            messages: self.depth(),
+            bytes: self.bytes,
+            bound: self.bound,
+        }
+    }
+
+    /// The oldest that waits leaves.
+    pub(super) fn pop_oldest(&mut self) -> Option<(Key, Message)> {
+        let (key, message) = self.waiting.pop_first()?;
+        self.bytes -= message.payload.len();
+        Some((key, message))
+    }
+
+    /// The oldest that waits and is on disk leaves, if more than `window` is in memory.
+    pub(super) fn pop_beyond(&mut self, window: Bound) -> Option<Place> {
+        if self.depth() <= window.messages && self.bytes <= window.bytes {
+            return None;
+        }
+        let on_disk = self.waiting.iter().find_map(|(key, message)| Some((*key, message.place?)));
+        let (key, place) = on_disk?;
+        let message = self.waiting.remove(&key)?;
+        self.bytes -= message.payload.len();
+        Some(place)
+    }
+
+    /// What waits and has outlived its use leaves, the oldest first.
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<(Key, Message)> {
+        let oldest = self.waiting.first_key_value()?.1;
+        let age = now.saturating_duration_since(oldest.handed);
+        self.life.is_some_and(|life| age > life).then(|| self.pop_oldest())?
     }
 
     /// The next message to send, which is under way from now on. It is overdue after
@@ -195,79 +169,108 @@ impl Queue {
         &mut self,
         now: Instant,
         answer_within: Duration,
-    ) -> Option<(u64, Message)> {
-        self.expire(now);
-        let (number, mut message) = self.waiting.pop_first()?;
+    ) -> Option<(Key, Message)> {
+        let (key, message) = self.pop_oldest()?;
         if message.attempts > 0 {
             self.figures.retried += 1;
         }
+        Some((key, self.send(key, message, now, answer_within)))
+    }
+
+    /// As [`Queue::send_next`], for a message that was on disk only.
+    pub(super) fn send(
+        &mut self,
+        key: Key,
+        mut message: Message,
+        now: Instant,
+        answer_within: Duration,
+    ) -> Message {
         // Twice the patience each time: what is slow must not be asked again and again.
         let patience = answer_within * (1 << message.attempts.min(PATIENCE_DOUBLINGS));
         message.attempts = message.attempts.saturating_add(1);
+        self.bytes += message.payload.len();
         let in_flight = InFlight { message: message.clone(), answer_due: now + patience };
-        self.in_flight.insert(number, in_flight);
-        Some((number, message))
+        self.in_flight.insert(key, in_flight);
+        message
     }
 
-    /// The stream has it; also true of an attempt that was given up before its answer came.
-    pub(super) fn confirm(&mut self, number: u64) -> bool {
-        let under_way = self.in_flight.remove(&number).map(|sent| sent.message);
-        let Some(message) = under_way.or_else(|| self.waiting.remove(&number)) else {
-            return false;
-        };
-        self.bytes -= message.payload.len();
+    /// The stream has it; also true of an attempt that was given up before its answer came. Its
+    /// message, if it was in memory.
+    pub(super) fn confirm(&mut self, key: Key) -> Option<Message> {
+        let message = self.remove(key)?;
         let figures = &mut self.figures;
-        figures.confirmed += 1;
+        if key.0 == self.session {
+            figures.confirmed += 1;
+        } else {
+            figures.recovered += 1;
+        }
         let at = message.at;
         figures.first_confirmed = Some(figures.first_confirmed.map_or(at, |first| first.min(at)));
         figures.last_confirmed = Some(figures.last_confirmed.map_or(at, |last| last.max(at)));
-        true
+        Some(message)
+    }
+
+    /// It is in memory no longer.
+    pub(super) fn remove(&mut self, key: Key) -> Option<Message> {
+        let under_way = self.in_flight.remove(&key).map(|sent| sent.message);
+        let message = under_way.or_else(|| self.waiting.remove(&key))?;
+        self.bytes -= message.payload.len();
+        Some(message)
     }
 
     /// It has to be sent again. `false`: it is not under way.
-    pub(super) fn take_back(&mut self, number: u64) -> bool {
-        let Some(sent) = self.in_flight.remove(&number) else { return false };
-        self.waiting.insert(number, sent.message);
+    pub(super) fn take_back(&mut self, key: Key) -> bool {
+        let Some(sent) = self.in_flight.remove(&key) else { return false };
+        self.waiting.insert(key, sent.message);
         true
     }
 
     /// Everything under way has to be sent again.
     pub(super) fn take_all_back(&mut self) {
         let in_flight = std::mem::take(&mut self.in_flight);
-        self.waiting.extend(in_flight.into_iter().map(|(number, sent)| (number, sent.message)));
+        self.waiting.extend(in_flight.into_iter().map(|(key, sent)| (key, sent.message)));
     }
 
     /// What was not answered in time has to be sent again; whether there was any.
     pub(super) fn take_overdue_back(&mut self, now: Instant) -> bool {
-        let overdue: Vec<u64> = self
+        let overdue: Vec<Key> = self
             .in_flight
             .iter()
             .filter(|(_, sent)| sent.answer_due <= now)
-            .map(|(number, _)| *number)
+            .map(|(key, _)| *key)
             .collect();
-        for number in &overdue {
-            self.take_back(*number);
+        for key in &overdue {
+            self.take_back(*key);
         }
         !overdue.is_empty()
     }
 
-    /// The broker can never take it.
-    pub(super) fn drop_too_large(&mut self, number: u64) {
-        if let Some(sent) = self.in_flight.remove(&number) {
-            self.bytes -= sent.message.payload.len();
-            self.figures.dropped.too_large += 1;
+    /// The file with this id is gone: what was in it is in memory only.
+    pub(super) fn forget_segment(&mut self, segment: u64) {
+        let under_way = self.in_flight.values_mut().map(|sent| &mut sent.message);
+        for message in self.waiting.values_mut().chain(under_way) {
+            message.place.take_if(|place| place.segment == segment);
         }
     }
 
-    fn expire(&mut self, now: Instant) {
-        let Some(life) = self.life else { return };
-        while let Some(oldest) = self.waiting.first_entry() {
-            if now.saturating_duration_since(oldest.get().handed) <= life {
-                return;
-            }
-            self.bytes -= oldest.remove().payload.len();
-            self.figures.dropped.expired += 1;
-        }
+    /// Where the messages in memory are on disk.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        let under_way = self.in_flight.values().map(|sent| &sent.message);
+        self.waiting.values().chain(under_way).filter_map(|message| message.place)
+    }
+
+    /// Messages that wait and are in memory only, in order.
+    pub(super) fn unplaced_mut(&mut self) -> impl Iterator<Item = (Key, &mut Message)> {
+        let unplaced = self.waiting.iter_mut().filter(|(_, message)| message.place.is_none());
+        unplaced.map(|(key, message)| (*key, message))
+    }
+
+    /// Messages of earlier sessions that are in memory only.
+    pub(super) fn unplaced_earlier(&self) -> u64 {
+        let under_way = self.in_flight.iter().map(|(key, sent)| (key, &sent.message));
+        let all = self.waiting.iter().chain(under_way);
+        let earlier = all.filter(|(key, message)| key.0 != self.session && message.place.is_none());
+        earlier.count() as u64
     }
 
     pub(super) fn next_answer_due(&self) -> Option<Instant> {
@@ -282,18 +285,21 @@ impl Queue {
         !self.waiting.is_empty()
     }
 
+    /// Whether all that waits is on disk too.
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.waiting.values().all(|message| message.place.is_some())
+    }
+
     pub(super) fn depth(&self) -> usize {
         self.waiting.len() + self.in_flight.len()
     }
 
+    /// What it did, and what is in memory.
     pub(super) fn figures(&self) -> KindFigures {
-        let mut figures = self.figures;
-        figures.waiting = self.waiting.len() as u64;
-        figures.in_flight = self.in_flight.len() as u64;
-        figures
+        KindFigures {
+            waiting: self.waiting.len() as u64,
+            in_flight: self.in_flight.len() as u64,
+            ..self.figures
+        }
     }
 }
-
-#[cfg(test)]
-#[path = "queue_tests.rs"]
-mod tests;

@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends with its first surprise")]
 
 mod outage;
+mod spool;
 mod stage;
 mod trouble;

@@ -136,6 +136,12 @@ impl Device {
         .await;
     }
 
+    /// Ends it as a kill would, with nothing flushed.
+    pub(crate) async fn abort(self) {
+        self.delivery.abort();
+        assert!(self.delivery.await.unwrap_err().is_cancelled());
+    }
+
     /// Stops the delivery; how many messages are left.
     pub(crate) async fn close(self) -> u64 {
         self.stop.cancel();
