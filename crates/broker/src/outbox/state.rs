@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) spool: Option<Spool>,
     /// Why messages wait in memory only, although there should be a spool.
     pub(super) fault: Option<Arc<str>>,
+    /// Something could not be written since the last tidying began.
+    failed: bool,
     /// Which kinds the broker takes now.
     flowing: [bool; Class::COUNT],
     pub(super) connected: bool,
@@ -53,6 +55,7 @@ impl State {
             queues: Class::ALL.map(|class| Queue::new(class, bounds, session)),
             spool: None,
             fault: None,
+            failed: false,
             flowing: [false; Class::COUNT],
             connected: false,
             last_error: None,
@@ -131,10 +134,7 @@ impl State {
         }
         let Some(spool) = &mut self.spool else { return };
         match spool.append(class, &record) {
-            Ok(place) => {
-                message.place = Some(place);
-                self.note_fault(None);
-            }
+            Ok(place) => message.place = Some(place),
             Err(error) => self.note_fault(Some(&error)),
         }
     }
@@ -268,6 +268,7 @@ impl State {
 
     /// What is wrong with the spool, or nothing; logged when it changes.
     pub(super) fn note_fault(&mut self, fault: Option<&SpoolError>) {
+        self.failed |= fault.is_some();
         let fault: Option<Arc<str>> = fault.map(|error| error.to_string().into());
         if self.fault == fault {
             return;
@@ -285,6 +286,7 @@ impl State {
     /// What has to be done now and then: old messages go, what is in memory only is written where
     /// it could not be before, and how far all is settled is noted.
     pub(super) fn tidy(&mut self, now: Instant) {
+        self.failed = false;
         for class in Class::ALL {
             self.drop_expired(class, now);
             self.release_beyond_window(class);
@@ -303,9 +305,13 @@ impl State {
                 self.count_removed(one, Reason::Expired);
             }
         }
-        let saved = self.spool.as_mut().map_or(Ok(()), Spool::save_sessions);
-        if let Err(error) = saved {
+        let Some(spool) = &mut self.spool else { return };
+        if let Err(error) = spool.save_sessions() {
             self.note_fault(Some(&error));
+        }
+        // Not at the first small message that fits, while larger ones do not.
+        if !self.failed {
+            self.note_fault(None);
         }
     }
 

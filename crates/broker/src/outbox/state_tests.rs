@@ -291,8 +291,8 @@ fn a_disk_that_cannot_be_written_is_told_and_memory_goes_on_within_its_bound() {
 
     std::fs::rename(&moved, dir.path()).unwrap();
     state.hand(Class::Heartbeat, 10, now).unwrap();
-    assert_eq!(state.fault, None);
     state.tidy(now);
+    assert_eq!(state.fault, None);
     assert!(state.is_on_disk(), "what was in memory only is written down");
     let mut numbers = state.empty(Class::Heartbeat, now);
     numbers.sort_unstable();

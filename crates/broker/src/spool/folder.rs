@@ -31,8 +31,11 @@ pub(super) fn make(dir: &Path) -> io::Result<()> {
 pub(super) fn lock(dir: &Path) -> Result<File, SpoolError> {
     let path = dir.join(LOCK);
     let failed = |problem| SpoolError { action: "cannot lock", path: path.clone(), problem };
-    let opened = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = opened.map_err(|error| failed(error.to_string()))?;
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(|error| failed(error.to_string()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(failed(
