@@ -10,7 +10,8 @@ use broker::{Outbox, Sender};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::collect::{Journal, Patient};
+use crate::collect::Patient;
+use crate::condition::Condition;
 use crate::config::CollectorPlan;
 use crate::heartbeat::{Beat, Heartbeats};
 use crate::monitoring::Reports;
@@ -20,7 +21,7 @@ use crate::settings::Plan;
 pub(crate) struct Crew {
     sender: Sender,
     outbox: Outbox,
-    journal: Journal,
+    condition: Condition,
     tasks: JoinSet<()>,
     collectors: BTreeMap<String, Running>,
     heartbeat: watch::Sender<Beat>,
@@ -45,21 +46,24 @@ impl Crew {
         plan: &Plan,
         sender: Sender,
         outbox: &Outbox,
-        connections: &watch::Receiver<u64>,
+        condition: &Condition,
     ) -> Self {
-        let journal = Journal::default();
         let mut tasks = JoinSet::new();
         let (heartbeat, beat) = watch::channel(beat_of(plan));
-        let heartbeats =
-            Heartbeats::new(sender, outbox.clone(), connections.clone(), journal.clone());
+        let heartbeats = Heartbeats::new(sender, outbox.clone(), condition.clone());
         tasks.spawn(heartbeats.report(beat));
         let (monitoring, interval) = watch::channel(plan.monitoring_interval);
-        tasks.spawn(Reports::new(sender, outbox.clone(), &journal).report(interval));
+        tasks.spawn(Reports::new(sender, outbox.clone(), condition.journal()).report(interval));
         let collectors = BTreeMap::new();
-        let outbox = outbox.clone();
-        let mut crew = Self { sender, outbox, journal, tasks, collectors, heartbeat, monitoring };
+        let (outbox, condition) = (outbox.clone(), condition.clone());
+        let mut crew = Self { sender, outbox, condition, tasks, collectors, heartbeat, monitoring };
         crew.follow(plan);
         crew
+    }
+
+    /// What every heartbeat says.
+    pub(crate) fn beats(&self) -> watch::Receiver<Beat> {
+        self.heartbeat.subscribe()
     }
 
     /// Does from now on what `plan` says; returns what changed.
@@ -103,7 +107,8 @@ impl Crew {
         // The one before goes first, or it would forget the new one's fare.
         self.collectors.remove(name);
         let (interval, intervals) = watch::channel(wanted.interval);
-        let collector = Patient::new(name, wanted.what.collector(), self.journal.clone());
+        let collector =
+            Patient::new(name, wanted.what.collector(), self.condition.journal().clone());
         let points = Points { collector, sender: self.sender, outbox: self.outbox.clone() };
         let task = self.tasks.spawn(points.report(intervals));
         self.collectors.insert(name.to_owned(), Running { plan: wanted.clone(), interval, task });

@@ -7,18 +7,19 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use broker::{Bounds, Broker, Outbox, Sender, SpoolStanding};
+use broker::{Bounds, Broker, Manner, Outbox, Sender, SpoolStanding};
 use protocol::SessionId;
 use runtime::settings::Mistakes;
 use runtime::shutdown::{self, CancellationToken};
 use runtime::telemetry::Telemetry;
-use tokio::sync::watch;
 
+use crate::condition::Condition;
 use crate::config::Told;
 use crate::crew::Crew;
 use crate::reload::{self, Requests};
 use crate::service::Manager;
 use crate::settings::AgentSettings;
+use crate::status_file::StatusFile;
 
 /// Longest time from SIGTERM to exit that undelivered messages are given.
 const FLUSH_WITHIN: Duration = Duration::from_secs(4);
@@ -64,11 +65,15 @@ async fn report(
         Some(spool) => Outbox::with_spool(sender, Bounds::AGENT, spool),
         None => Outbox::new(sender, Bounds::AGENT),
     };
-    let (connections, connections_seen) = watch::channel(0);
+    let condition = Condition::new(sender, outbox.clone());
     let requests = Requests::listen()?;
-    let crew = Crew::start(&settings.plan, sender, &outbox, &connections_seen);
+    let crew = Crew::start(&settings.plan, sender, &outbox, &condition);
+    let beats = crew.beats();
+    let status_file = StatusFile::at(settings.status_file.clone());
+    let telling =
+        status_file.keep(|| condition.report(&beats.borrow().labels), condition.link().changes());
     let stop_delivery = CancellationToken::new();
-    let mut delivering = pin!(deliver(settings, &outbox, &connections, &stop_delivery));
+    let mut delivering = pin!(deliver(settings, &outbox, &condition, &stop_delivery));
     let collecting = async {
         let manager = Manager::from_environment();
         manager.tell(&format!("READY=1\nSTATUS=reports device {}", sender.device));
@@ -83,6 +88,9 @@ async fn report(
     let (left, ended) = tokio::select! {
         left = &mut delivering => (left?, Ok(())),
         ended = collecting => (delivering.await?, ended),
+        // Neither ends.
+        () = telling => (outbox.figures().depth(), Ok(())),
+        () = condition.clock().notice_jumps() => (outbox.figures().depth(), Ok(())),
     };
     match outbox.standing() {
         _ if left == 0 => {}
@@ -122,12 +130,12 @@ async fn collect_until(
 async fn deliver(
     settings: &AgentSettings,
     outbox: &Outbox,
-    connections: &watch::Sender<u64>,
+    condition: &Condition,
     stop: &CancellationToken,
 ) -> anyhow::Result<u64> {
     let delivered = CancellationToken::new();
     let delivering = async {
-        let left = connect_and_deliver(settings, outbox, connections, stop).await;
+        let left = connect_and_deliver(settings, outbox, condition, stop).await;
         delivered.cancel();
         left
     };
@@ -139,23 +147,17 @@ async fn deliver(
 async fn connect_and_deliver(
     settings: &AgentSettings,
     outbox: &Outbox,
-    connections: &watch::Sender<u64>,
+    condition: &Condition,
     stop: &CancellationToken,
 ) -> anyhow::Result<u64> {
-    let connecting = Broker::connect_patiently(&settings.broker);
+    let manner = Manner::device(settings.reconnect_spread, condition.link().clone());
+    let connecting = Broker::connect_in(&settings.broker, &manner);
     let Some(connected) = stop.run_until_cancelled(connecting).await else {
         return Ok(outbox.figures().depth());
     };
     let broker = connected.context("connecting to the broker")?;
-    let mut made = broker.connections();
-    let watching = async {
-        while made.changed().await.is_ok() {
-            connections.send_replace(*made.borrow_and_update());
-        }
-        std::future::pending::<()>().await;
-    };
     tokio::select! {
         left = outbox.deliver(&broker, stop, FLUSH_WITHIN) => Ok(left?),
-        () = watching => Ok(outbox.figures().depth()),
+        () = condition.clock().compare(&broker) => Ok(outbox.figures().depth()),
     }
 }

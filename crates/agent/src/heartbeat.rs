@@ -3,16 +3,17 @@
 //! Promises: a heartbeat goes out at its interval even if the summary cannot be had; then it
 //! carries the last one.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use broker::{Outbox, Sender};
 use bytes::Bytes;
-use protocol::{HeartbeatBody, HeartbeatStatus, Kind, Labels, UnixMillis};
+use protocol::{HeartbeatBody, Kind, Labels, UnixMillis};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use crate::collect::{Journal, Patient, Summary};
+use crate::collect::{Patient, Summary};
+use crate::condition::Condition;
 
 /// How long a heartbeat waits for its summary.
 const SUMMARY_WITHIN: Duration = Duration::from_secs(1);
@@ -27,23 +28,16 @@ pub(crate) struct Beat {
 pub(crate) struct Heartbeats {
     sender: Sender,
     outbox: Outbox,
-    connections: watch::Receiver<u64>,
+    condition: Condition,
     summary: Patient<Map<String, Value>>,
     last_summary: Map<String, Value>,
-    started: Instant,
-    journal: Journal,
 }
 
 impl Heartbeats {
-    pub(crate) fn new(
-        sender: Sender,
-        outbox: Outbox,
-        connections: watch::Receiver<u64>,
-        journal: Journal,
-    ) -> Self {
-        let summary = Patient::new("summary", Box::new(Summary::default()), journal.clone());
-        let (last_summary, started) = (Map::new(), Instant::now());
-        Self { sender, outbox, connections, summary, last_summary, started, journal }
+    pub(crate) fn new(sender: Sender, outbox: Outbox, condition: Condition) -> Self {
+        let journal = condition.journal().clone();
+        let summary = Patient::new("summary", Box::new(Summary::default()), journal);
+        Self { sender, outbox, condition, summary, last_summary: Map::new() }
     }
 
     /// Reports at once, and then at each interval as long as `beat` has a sender; a change of it
@@ -76,13 +70,7 @@ impl Heartbeats {
 
     fn hand_over(&self, beat: &Beat) -> anyhow::Result<()> {
         let at = UnixMillis::now();
-        let mut status = HeartbeatStatus {
-            uptime: self.started.elapsed().as_secs(),
-            reconnects: self.connections.borrow().saturating_sub(1),
-            collectors: self.journal.reports(),
-            ..HeartbeatStatus::default()
-        };
-        self.outbox.tell(&mut status);
+        let status = self.condition.status();
         let body = HeartbeatBody {
             device_uuid: self.sender.device,
             tenant_uuid: self.sender.tenant,

@@ -4,7 +4,9 @@
 //! however long; a slow collector delays nobody else. Refuses: to start with settings that cannot
 //! be used (exit 64, with every mistake), and to send a value that is not finite.
 
+mod clock;
 mod collect;
+mod condition;
 mod config;
 mod crew;
 mod device;
@@ -16,6 +18,7 @@ mod reload;
 mod replaceable;
 mod service;
 mod settings;
+mod status_file;
 mod verb;
 
 use std::process::ExitCode;
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
         }
     };
     match verb::run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if error.is::<Mistakes>() => {
             print::complain(&error);
             ExitCode::from(EXIT_USAGE)

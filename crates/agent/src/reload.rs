@@ -48,6 +48,8 @@ pub(crate) fn follow(crew: &mut Crew, told: &Told, now: Result<Told, Mistakes>) 
     let (old, new) = (&told.agent, &now.agent);
     let fixed = [
         ("broker", old.broker != new.broker),
+        ("broker.reconnect_spread_ms", old.reconnect_spread != new.reconnect_spread),
+        ("status", old.status_file != new.status_file),
         ("device", (old.device, old.tenant) != (new.device, new.tenant)),
         ("spool", old.spool != new.spool),
         ("log", told.telemetry != now.telemetry),

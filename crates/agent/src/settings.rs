@@ -2,7 +2,7 @@
 //! could contradict them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use broker::{BrokerSettings, SpoolSettings};
@@ -71,6 +71,25 @@ pub(crate) const SPOOL_MESSAGES_PER_S: Setting = Setting {
     unit: "messages a second",
     help: "How fast the spool is emptied after an outage; what is new goes before it.",
 };
+pub(crate) const RECONNECT_SPREAD: Setting = Setting {
+    name: "WEGWEISER_RECONNECT_SPREAD_MS",
+    default: Some("20000"),
+    unit: "milliseconds",
+    help: "Span over which a fleet's first reconnections are spread; it doubles with each failure, \
+           up to 30 s where it is not longer from the start.",
+};
+pub(crate) const STATUS_FILE: Setting = Setting {
+    name: "WEGWEISER_AGENT_STATUS_FILE",
+    default: Some(if cfg!(windows) {
+        r"C:\ProgramData\Wegweiser\status.json"
+    } else if cfg!(target_os = "macos") {
+        "/var/run/wegweiser-agent/status.json"
+    } else {
+        "/run/wegweiser-agent/status.json"
+    }),
+    unit: "a path",
+    help: "File that `wegweiser-agent status` reads; best in memory, so that a full disk is told.",
+};
 /// The agent's own settings.
 const SETTINGS: &[Setting] = &[
     config::CONFIG,
@@ -83,6 +102,8 @@ const SETTINGS: &[Setting] = &[
     SPOOL_MAX_BYTES,
     SPOOL_MAX_AGE,
     SPOOL_MESSAGES_PER_S,
+    RECONNECT_SPREAD,
+    STATUS_FILE,
 ];
 /// What stands for no spool.
 const OFF: &str = "off";
@@ -100,6 +121,8 @@ pub(crate) struct AgentSettings {
     pub(crate) device: DeviceId,
     /// `None`: messages wait in memory only.
     pub(crate) spool: Option<SpoolSettings>,
+    pub(crate) reconnect_spread: Duration,
+    pub(crate) status_file: PathBuf,
     pub(crate) plan: Plan,
 }
 
@@ -122,7 +145,10 @@ impl AgentSettings {
         let tenant = read_tenant(reader, credentials.as_ref());
         let spool = read_spool(reader);
         let plan = Plan::read(reader, document);
-        Some(Self { broker, tenant: tenant?, device: device?, spool, plan })
+        let reconnect_spread = reader.milliseconds(&RECONNECT_SPREAD, 100..=600_000);
+        let status_file = PathBuf::from(reader.text(&STATUS_FILE));
+        let (tenant, device) = (tenant?, device?);
+        Some(Self { broker, tenant, device, spool, reconnect_spread, status_file, plan })
     }
 }
 

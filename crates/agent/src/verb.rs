@@ -6,6 +6,7 @@ mod run;
 mod status;
 
 use std::fmt::Write as _;
+use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use runtime::settings::markdown_table;
@@ -35,7 +36,7 @@ enum Verb {
     /// Make the agent a service of this machine, and start it.
     Install(install::InstallCommand),
     /// Say how the agent of this machine fares.
-    Status,
+    Status(status::StatusCommand),
     /// Stop the service and take it off this machine; configuration and state stay.
     Uninstall(install::UninstallCommand),
 }
@@ -49,21 +50,23 @@ pub(crate) fn arguments() -> Result<Arguments, clap::Error> {
     Arguments::from_arg_matches(&command.try_get_matches()?)
 }
 
-/// Does what was asked for.
+/// Does what was asked for, and says with which code to end.
 ///
 /// # Errors
 /// Whatever the verb cannot do.
-pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if arguments.settings {
-        return Ok(print::answer(&markdown_table(&settings::every()))?);
+        print::answer(&markdown_table(&settings::every()))?;
+        return Ok(ExitCode::SUCCESS);
     }
     match arguments.verb.unwrap_or(Verb::Run) {
-        Verb::Run => run::run(&arguments.overrides),
-        Verb::Config(command) => config::run(&command, &arguments.overrides),
-        Verb::Install(command) => install::run(&command, &arguments.overrides),
-        Verb::Status => status::run(),
-        Verb::Uninstall(command) => install::run_uninstall(&command),
+        Verb::Run => run::run(&arguments.overrides)?,
+        Verb::Config(command) => config::run(&command, &arguments.overrides)?,
+        Verb::Install(command) => install::run(&command, &arguments.overrides)?,
+        Verb::Status(command) => return status::run(&command, &arguments.overrides),
+        Verb::Uninstall(command) => install::run_uninstall(&command)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Every setting, below the options.

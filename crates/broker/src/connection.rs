@@ -1,7 +1,8 @@
 //! One connection to the broker: verified, named, never given up.
 //!
 //! Promises: after the first success it reconnects for ever with full jitter, and
-//! [`Broker::connections`] tells who waits that it did. Refuses: a credentials file that others
+//! [`Broker::connections`] tells who waits that it did; the credentials file is read anew for every
+//! attempt, so that new ones are taken without a restart. Refuses: a credentials file that others
 //! can read, and a tenant's user without its own inbox.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,24 +11,13 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
-use identity::Credentials;
-use runtime::retry::{Backoff, reconnect_delay};
-use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
-use crate::BrokerSettings;
 use crate::refusal::{explained, remedy};
+use crate::{BrokerSettings, Link, Manner, sign_in};
 
-/// Shortest span over which reconnections are spread.
-const RECONNECT_FIRST: Duration = Duration::from_millis(250);
-/// Longest span over which reconnections are spread.
-const RECONNECT_LONGEST: Duration = Duration::from_secs(30);
 /// How long the server may take to answer a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Interval of pings; two unanswered ones end a half-open connection.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
-/// As that, for one of thousands of connections of one process: their pings alone would fill a core.
-const PING_INTERVAL_SPARING: Duration = Duration::from_secs(60);
 /// Messages that one subscription may hold; far above any pull, or deliveries would be lost.
 const SUBSCRIPTION_CAPACITY_MESSAGES: usize = 65_536;
 /// Publishes that may be without their ack at one time.
@@ -72,7 +62,7 @@ pub struct Broker {
 
 #[derive(Clone)]
 struct State {
-    connections: watch::Receiver<u64>,
+    link: Link,
     permission_violations: Arc<AtomicU64>,
     jetstream_errors: Arc<AtomicU64>,
     last_error: Arc<Mutex<Option<String>>>,
@@ -84,27 +74,26 @@ impl Broker {
     /// # Errors
     /// The settings are wrong, or the server did not accept the connection.
     pub async fn connect(settings: &BrokerSettings) -> Result<Self, ConnectError> {
-        Self::connect_pinging(settings, PING_INTERVAL).await
+        Self::connect_once(settings, &Manner::default()).await
     }
 
-    async fn connect_pinging(
+    async fn connect_once(
         settings: &BrokerSettings,
-        ping_interval: Duration,
+        manner: &Manner,
     ) -> Result<Self, ConnectError> {
         let addresses = addresses(&settings.url)?;
-        let (connected, connections) = watch::channel(0_u64);
         let state = State {
-            connections,
+            link: manner.link.clone(),
             permission_violations: Arc::default(),
             jetstream_errors: Arc::default(),
             last_error: Arc::default(),
         };
-        let options = options(settings)?
-            .ping_interval(ping_interval)
-            .event_callback(on_event(connected, state.clone()));
-        let client = options.connect(addresses).await.map_err(|error| ConnectError::Refused {
-            url: without_user_info(&settings.url),
-            reason: explained(&error.to_string()),
+        let options = options(settings, manner)?.event_callback(on_event(state.clone()));
+        let client = options.connect(addresses).await.map_err(|error| {
+            let said = error.to_string();
+            let reason = explained(&said);
+            manner.link.failed(said);
+            ConnectError::Refused { url: without_user_info(&settings.url), reason }
         })?;
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(PUBLISH_ACK_TIMEOUT)
@@ -120,36 +109,34 @@ impl Broker {
     /// # Errors
     /// The settings are wrong, so that trying again would not help.
     pub async fn connect_patiently(settings: &BrokerSettings) -> Result<Self, ConnectError> {
-        Self::connect_patiently_pinging(settings, PING_INTERVAL).await
+        Self::connect_in(settings, &Manner::default()).await
     }
 
-    /// As [`Broker::connect_patiently`], for one of thousands of connections of one process: it
-    /// pings seldom, so that a half-open connection is noticed after minutes only.
+    /// As [`Broker::connect_patiently`], in a manner of its own.
     ///
     /// # Errors
     /// The settings are wrong, so that trying again would not help.
-    pub async fn connect_sparingly(settings: &BrokerSettings) -> Result<Self, ConnectError> {
-        Self::connect_patiently_pinging(settings, PING_INTERVAL_SPARING).await
-    }
-
-    async fn connect_patiently_pinging(
+    pub async fn connect_in(
         settings: &BrokerSettings,
-        ping_interval: Duration,
+        manner: &Manner,
     ) -> Result<Self, ConnectError> {
-        let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_LONGEST);
+        let mut failures = 0;
         loop {
-            match Self::connect_pinging(settings, ping_interval).await {
+            match Self::connect_once(settings, manner).await {
                 Err(error @ ConnectError::Refused { .. }) => {
                     tracing::warn!(%error, "no broker yet, trying again");
-                    tokio::time::sleep(backoff.next_delay()).await;
+                    failures += 1;
+                    tokio::time::sleep(manner.pause(failures)).await;
                 }
                 settled => return settled,
             }
         }
     }
 
-    /// Cuts the connection, as a bad network would; it is made again at once.
+    /// Cuts the connection, as a bad network would; it is made again at once, with the credentials
+    /// as they are then.
     pub async fn cut(&self) {
+        self.state.link.hurry();
         // Closed for good: there is nothing to cut.
         let _ = self.client.force_reconnect().await;
     }
@@ -157,7 +144,7 @@ impl Broker {
     /// Counts the connections made so far; changes at every reconnection.
     #[must_use]
     pub fn connections(&self) -> watch::Receiver<u64> {
-        self.state.connections.clone()
+        self.state.link.connections()
     }
 
     /// Whether the connection stands now, as far as the client knows.
@@ -243,52 +230,59 @@ fn addresses(url: &str) -> Result<Vec<ServerAddr>, ConnectError> {
     url.split(',').map(parse).collect()
 }
 
-fn options(settings: &BrokerSettings) -> Result<ConnectOptions, ConnectError> {
-    let mut options = ConnectOptions::new()
+fn options(settings: &BrokerSettings, manner: &Manner) -> Result<ConnectOptions, ConnectError> {
+    let (delays, link) = (manner.clone(), manner.link.clone());
+    let options = match &settings.creds {
+        None => ConnectOptions::new(),
+        Some(path) => {
+            let shown = sign_in::load(path, None).map_err(|problem| ConnectError::Creds {
+                path: path.display().to_string(),
+                problem,
+            })?;
+            let inbox_prefix = shown.inbox_prefix();
+            let show = sign_in::show(path.clone(), shown.user().name.clone(), manner.link.clone());
+            ConnectOptions::with_auth_callback(show).custom_inbox_prefix(inbox_prefix)
+        }
+    };
+    let mut options = options
         .name(&settings.name)
         .connection_timeout(CONNECT_TIMEOUT)
+        .ping_interval(manner.ping_interval)
         .subscription_capacity(SUBSCRIPTION_CAPACITY_MESSAGES)
         .max_reconnects(None)
-        .reconnect_delay_callback(|attempt| {
-            reconnect_delay(attempt, RECONNECT_FIRST, RECONNECT_LONGEST)
+        .reconnect_delay_callback(move |attempt| delays.delay(attempt))
+        // Asked before every attempt, and the only place that tells why the last one failed.
+        .reconnect_to_server_callback(move |servers, _| {
+            let failures = servers.into_iter().filter_map(|server| server.last_error);
+            link.failed_in_detail(failures.collect());
+            std::future::ready(None)
         });
     if let Some(ca) = &settings.ca {
         options = options.add_root_certificates(ca.clone());
     }
-    let Some(path) = &settings.creds else {
-        return Ok(options);
-    };
-    let bad = |problem: &dyn std::fmt::Display| ConnectError::Creds {
-        path: path.display().to_string(),
-        problem: problem.to_string(),
-    };
-    let creds = Credentials::load(path).map_err(|error| bad(&error))?;
-    let options = options
-        .custom_inbox_prefix(creds.inbox_prefix())
-        .credentials(creds.decorated().expose_secret());
-    // The library's own text may repeat what it could not parse.
-    options.map_err(|_| bad(&"the broker's client cannot read it; issue new credentials"))
+    Ok(options)
 }
 
 type EventFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// Logs what happens to the connection and counts what an operator is asked about.
-fn on_event(
-    connected: watch::Sender<u64>,
-    state: State,
-) -> impl Fn(Event) -> EventFuture + Send + Sync + 'static {
+fn on_event(state: State) -> impl Fn(Event) -> EventFuture + Send + Sync + 'static {
     move |event| {
         match &event {
             Event::Connected => {
-                connected.send_modify(|count| *count += 1);
-                tracing::info!(connections = *connected.borrow(), "connected to the broker");
+                let connections = state.link.stands();
+                tracing::info!(connections, "connected to the broker");
             }
-            Event::Disconnected => tracing::warn!("connection to the broker lost"),
+            Event::Disconnected => {
+                state.link.is_gone();
+                tracing::warn!("connection to the broker lost");
+            }
             Event::ServerError(error) => {
                 let text = error.to_string();
                 if text.to_lowercase().contains("permissions violation") {
                     state.permission_violations.fetch_add(1, Ordering::Relaxed);
                 }
+                state.link.was_told(&text);
                 tracing::warn!(
                     error = text,
                     remedy = remedy(&text),
@@ -298,6 +292,8 @@ fn on_event(
             }
             Event::ClientError(error) => {
                 let text = error.to_string();
+                let said = text.strip_prefix("nats: ").unwrap_or(&text);
+                state.link.failed(said.to_owned());
                 tracing::warn!(error = text, remedy = remedy(&text), "connection attempt failed");
                 *state.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
             }

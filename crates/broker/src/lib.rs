@@ -5,11 +5,14 @@
 
 pub mod accounts;
 mod class;
+mod clock;
 mod connection;
 mod consumers;
 pub mod dead_letters;
 mod delivery;
 pub mod expiry;
+mod link;
+mod manner;
 mod outbox;
 pub mod plan;
 mod publish;
@@ -17,12 +20,16 @@ mod pull;
 mod refusal;
 mod reread;
 mod settings;
+mod sign_in;
 mod spool;
 pub mod streams;
+mod trouble;
 
 pub use connection::{Broker, BrokerGone, ConnectError};
 pub use consumers::{ConsumerState, StoredMessage, StreamState, StreamUsage};
 pub use delivery::Delivery;
+pub use link::{Link, LinkState};
+pub use manner::Manner;
 pub use outbox::{
     Bound, Bounds, HandOverError, KindFigures, Outbox, OutboxFigures, Sender, SpoolStanding,
 };
@@ -32,3 +39,4 @@ pub use refusal::{explained, remedy};
 pub use reread::{Reread, RereadMessage};
 pub use settings::{BrokerSettings, NATS_CA, NATS_URL, SETTINGS};
 pub use spool::SpoolSettings;
+pub use trouble::Trouble;

@@ -126,6 +126,8 @@ pub struct OutboxFigures {
     pub response: KindFigures,
     /// The newest reason for which something was not confirmed, in plain words.
     pub last_error: Option<Arc<str>>,
+    /// Kinds that are not confirmed now, each with its reason.
+    pub troubles: Vec<(&'static str, Arc<str>)>,
 }
 
 impl OutboxFigures {
@@ -238,5 +240,6 @@ fn figures(state: &State) -> OutboxFigures {
         monitoring: state.figures(Class::Monitoring),
         response: state.figures(Class::Response),
         last_error: state.last_error.clone(),
+        troubles: state.troubles(),
     }
 }

@@ -76,14 +76,14 @@ const MEANINGS: &[(&str, &str)] = &[
         "the server's certificate is of an authority that this machine does not know; set \
          WEGWEISER_NATS_CA to that authority's certificate (PEM)",
     ),
+    ("notvalidforname", WRONG_NAME),
+    ("not valid for name", WRONG_NAME),
+    ("certificate: expired", CERTIFICATE_ENDED),
+    ("certificate expired", CERTIFICATE_ENDED),
     (
-        "notvalidforname",
-        "the server's certificate is for another name; use the name that it is for in NATS_URL",
-    ),
-    (
-        "certificate: expired",
-        "the server's certificate has ended, or this machine's clock is wrong; renew it, or set \
-         the clock",
+        "certificate not valid yet",
+        "the server's certificate is not valid yet; set this machine's clock, or renew the \
+         certificate",
     ),
     (
         "certificaterequired",
@@ -100,6 +100,12 @@ const MEANINGS: &[(&str, &str)] = &[
          wegweiser status and raises max_msgs in the stream's file",
     ),
     ("no responders", "nothing takes messages there; the operator runs wegweiser streams plan"),
+    ("unreachable", "there is no way to the broker's network; look at this machine's network"),
+    ("got nothing", CUT),
+    ("connection reset", CUT),
+    ("broken pipe", CUT),
+    ("unexpected end of file", CUT),
+    ("handshake eof", CUT),
     ("connection refused", "no broker listens there; start nats-server, or correct NATS_URL"),
     ("dns error", "the broker's name is not known here; correct NATS_URL, or the machine's DNS"),
     (
@@ -107,6 +113,13 @@ const MEANINGS: &[(&str, &str)] = &[
         "the broker does not answer; look whether the address is right and no firewall is between",
     ),
 ];
+
+const WRONG_NAME: &str =
+    "the server's certificate is for another name; use the name that it is for in NATS_URL";
+const CERTIFICATE_ENDED: &str = "the server's certificate has ended, or this machine's clock is wrong; renew it, or set the \
+     clock";
+const CUT: &str = "the connection is cut while it is made; the broker starts or stops, or something \
+                   between closes connections";
 
 /// What to do about a refusal, or `None` where nobody listed it.
 #[must_use]
@@ -134,6 +147,25 @@ mod tests {
         assert!(text.starts_with("nats: Permissions Violation for Publish to"), "{text}");
         assert!(text.contains("own UUID"), "{text}");
         assert_eq!(explained("something new"), "something new");
+    }
+
+    #[test]
+    fn what_tls_says_of_certificates_is_explained() {
+        for (said, words) in [
+            (
+                "certificate expired: verification time 3 (UNIX), but certificate is not valid after 2 (1 seconds ago)",
+                "has ended",
+            ),
+            ("certificate not valid yet: verification time 1 (UNIX)", "not valid yet"),
+            (
+                "certificate not valid for name \"a\"; certificate is only valid for DnsName(\"b\")",
+                "another name",
+            ),
+            ("UnknownIssuer", "WEGWEISER_NATS_CA"),
+        ] {
+            let said = format!("IO error: invalid peer certificate: {said}");
+            assert!(remedy(&said).is_some_and(|text| text.contains(words)), "{said}");
+        }
     }
 
     #[test]

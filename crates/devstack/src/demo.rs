@@ -198,12 +198,14 @@ impl Demo {
                 ];
                 programs::run("wegweiser", &args, &self.places.environment())?;
             }
+            let agent = format!("agent-{}", number + 1);
+            let status = self.dir.join(format!("{agent}-status.json"));
             let mut environment = vec![
                 ("NATS_URL", self.servers.nats.url().to_owned()),
                 ("NATS_CREDS", creds.display().to_string()),
                 ("WEGWEISER_NATS_CA", self.servers.tls().ca.display().to_string()),
+                ("WEGWEISER_AGENT_STATUS_FILE", status.display().to_string()),
             ];
-            let agent = format!("agent-{}", number + 1);
             let spool = self.dir.join(format!("{agent}-spool")).display().to_string();
             environment.push(("WEGWEISER_AGENT_SPOOL_DIR", spool));
             let args = vec!["run".to_owned()];

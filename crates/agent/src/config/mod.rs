@@ -33,7 +33,9 @@ const KEYS: &[(&str, Setting)] = &[
     ("broker.url", broker::NATS_URL),
     ("broker.creds", settings::CREDS),
     ("broker.ca", broker::NATS_CA),
+    ("broker.reconnect_spread_ms", settings::RECONNECT_SPREAD),
     ("device.tenant", settings::TENANT),
+    ("status.file", settings::STATUS_FILE),
     ("log.filter", telemetry::LOG),
     ("log.format", telemetry::LOG_FORMAT),
     ("metrics.interval_ms", settings::METRICS_INTERVAL),
@@ -91,6 +93,19 @@ impl Told {
 pub(crate) fn file_path(overrides: &Overrides) -> PathBuf {
     let explicit = explicit_path(overrides);
     explicit.unwrap_or_else(|| CONFIG.default.unwrap_or_default().into())
+}
+
+/// Where the status is, for somebody who may not read the rest.
+///
+/// # Errors
+/// The configuration file cannot be read.
+pub(crate) fn status_path(overrides: &Overrides) -> Result<PathBuf, Mistakes> {
+    let mut before = Reader::from_environment();
+    let document = load(overrides, &mut before);
+    before.finish()?;
+    let mut reader = Reader::from_places(move |name| given(&document, name));
+    let path = reader.text(&settings::STATUS_FILE);
+    reader.finish().map(|()| path.into())
 }
 
 fn explicit_path(overrides: &Overrides) -> Option<PathBuf> {

@@ -110,6 +110,10 @@ TimeoutStopSec=15
 User={USER}
 StateDirectory={USER}
 StateDirectoryMode=0700
+# Where its status is, also after its end.
+RuntimeDirectory={USER}
+RuntimeDirectoryMode=0750
+RuntimeDirectoryPreserve=yes
 UMask=0077
 MemoryMax=128M
 TasksMax=128

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends with its first surprise")]
 
+mod adversity;
 mod configuration;
+mod field;
 mod outage;
 mod reports;
 mod service;

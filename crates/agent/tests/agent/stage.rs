@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use broker::streams::{self, Desired, Destructive};
 use broker::{Broker, BrokerSettings, Delivery, Pull};
 use devstack::Nats;
-use identity::{AccountName, DeviceRole, KeyDir, issue_device};
+use identity::{AccountName, Credentials, DeviceRole, KeyDir, issue_device};
 use protocol::{Event, UnixMillis, decode};
 
 pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
@@ -94,6 +94,8 @@ impl Events {
 pub(crate) struct Creds {
     _dir: tempfile::TempDir,
     pub(crate) path: PathBuf,
+    /// The machine's, such as its clock.
+    pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 impl Creds {
@@ -109,7 +111,65 @@ impl Creds {
         let made = issue_device(&keys, tenant, device, DeviceRole::Current, None).unwrap();
         let path = dir.path().join("device.creds");
         made.save(&path).unwrap();
-        Self { _dir: dir, path }
+        Self { _dir: dir, path, variables: Vec::new() }
+    }
+
+    /// These, in a file of that name.
+    pub(crate) fn keep(credentials: &Credentials) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("device.creds");
+        credentials.save(&path).unwrap();
+        Self { _dir: dir, path, variables: Vec::new() }
+    }
+
+    /// Puts others in their place.
+    pub(crate) fn replace(&self, credentials: &Credentials) {
+        let new = self.path.with_extension("new");
+        credentials.save(&new).unwrap();
+        std::fs::rename(new, &self.path).unwrap();
+    }
+
+    fn status_file(&self) -> PathBuf {
+        self.path.with_file_name("status.json")
+    }
+
+    /// What `wegweiser-agent status` says, and its exit code.
+    pub(crate) fn status(&self) -> (i32, serde_json::Value) {
+        let mut command = program();
+        command.args(["status", "--output", "json"]);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let output =
+            command.env("WEGWEISER_AGENT_STATUS_FILE", self.status_file()).output().unwrap();
+        let said = serde_json::from_slice(&output.stdout).unwrap_or(serde_json::Value::Null);
+        (output.status.code().unwrap(), said)
+    }
+
+    /// Waits until the status names this trouble.
+    pub(crate) fn until_trouble(&self, words: &str) {
+        self.until_status(words, |code, said| {
+            let mut troubles = said["agent"]["troubles"].as_array().into_iter().flatten();
+            let named = troubles.any(|one| one["what"].as_str().unwrap().contains(words));
+            code == 2 && said["state"] == "troubled" && named
+        });
+    }
+
+    /// Waits until nothing is wrong.
+    pub(crate) fn until_healthy(&self) {
+        self.until_status("healthy", |code, said| {
+            code == 0 && said["agent"]["status"]["connected"] == true
+        });
+    }
+
+    pub(crate) fn until_status(&self, what: &str, is: impl Fn(i32, &serde_json::Value) -> bool) {
+        let start = Instant::now();
+        loop {
+            let (code, said) = self.status();
+            if is(code, &said) {
+                return;
+            }
+            assert!(start.elapsed() < DEADLINE, "never {what}; in the end {code}: {said:#}");
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 }
 
@@ -142,21 +202,25 @@ impl Agent {
 
     pub(crate) fn start_with(url: &str, creds: &Creds, variables: &[(&str, &str)]) -> Self {
         let mut command = program();
-        command.envs(variables.iter().copied());
         command
             .env("NATS_URL", url)
             .env("NATS_CREDS", &creds.path)
             .env("WEGWEISER_AGENT_SPOOL_DIR", creds.path.with_file_name("spool"))
             .env("WEGWEISER_TENANT", TENANT)
             .env("WEGWEISER_LOG_FORMAT", "json")
+            .env("WEGWEISER_AGENT_STATUS_FILE", creds.status_file())
+            .env("WEGWEISER_RECONNECT_SPREAD_MS", "500")
             .env("WEGWEISER_METRICS_INTERVAL_MS", "250")
-            .env("WEGWEISER_HEARTBEAT_INTERVAL_MS", "1000");
+            .env("WEGWEISER_HEARTBEAT_INTERVAL_MS", "1000")
+            .envs(creds.variables.iter().map(|(name, value)| (name, value)))
+            .envs(variables.iter().copied());
         Self::start_command(command)
     }
 
-    /// With nothing but this configuration file.
+    /// With this configuration file, and its status beside it.
     pub(crate) fn start_configured(config: &Path) -> Self {
         let mut command = program();
+        command.env("WEGWEISER_AGENT_STATUS_FILE", config.with_file_name("status.json"));
         command.args(["run", "--config"]).arg(config);
         Self::start_command(command)
     }

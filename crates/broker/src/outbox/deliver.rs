@@ -7,6 +7,7 @@
 //! A kind that is not confirmed pauses, longer each time, and then tries with a single message
 //! until one is confirmed; the other kinds go on.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::client::PublishErrorKind;
@@ -322,7 +323,11 @@ impl<'a> Delivery<'a> {
         }
         if pace.trouble.as_ref() != Some(&reason) {
             tracing::warn!(kind = class.name(), reason, "not confirmed, kept to be sent again");
-            self.outbox.lock().last_error = Some(reason.as_str().into());
+            let mut state = self.outbox.lock();
+            let told: Arc<str> = reason.as_str().into();
+            state.last_error = Some(Arc::clone(&told));
+            state.troubles[class as usize] = Some(told);
+            drop(state);
             pace.trouble = Some(reason);
         }
     }
@@ -332,6 +337,7 @@ impl<'a> Delivery<'a> {
         if pace.trouble.take().is_some() {
             pace.backoff.reset();
             pace.not_before = Instant::now();
+            self.outbox.lock().troubles[class as usize] = None;
             tracing::info!(kind = class.name(), "confirmed again");
         }
     }

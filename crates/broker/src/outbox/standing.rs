@@ -113,6 +113,14 @@ impl Outbox {
         }
     }
 
+    /// Files of the spool that were damaged and lie beside it until somebody has looked at them.
+    #[must_use]
+    pub fn set_aside(&self) -> Vec<PathBuf> {
+        self.spool.as_ref().map_or_else(Vec::new, |settings| {
+            crate::spool::set_aside(&place(settings, self.sender)).unwrap_or_default()
+        })
+    }
+
     /// Fills in what the outbox knows for the next heartbeat: the numbers, with that heartbeat
     /// among the sent, what waits, what was given up, and earlier sessions.
     pub fn tell(&self, status: &mut HeartbeatStatus) {
@@ -147,6 +155,9 @@ impl Outbox {
 
 /// Opens the folder of one device: another's messages must not go out under its name.
 fn open(settings: &SpoolSettings, sender: Sender) -> Result<Spool, SpoolError> {
-    let dir: PathBuf = settings.dir.join(format!("{}.{}", sender.tenant, sender.device));
-    Spool::open(&dir, settings.max_bytes, sender.session)
+    Spool::open(&place(settings, sender), settings.max_bytes, sender.session)
+}
+
+fn place(settings: &SpoolSettings, sender: Sender) -> PathBuf {
+    settings.dir.join(format!("{}.{}", sender.tenant, sender.device))
 }

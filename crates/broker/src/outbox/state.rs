@@ -36,6 +36,8 @@ pub(super) struct State {
     flowing: [bool; Class::COUNT],
     pub(super) connected: bool,
     pub(super) last_error: Option<Arc<str>>,
+    /// Why a kind is not confirmed now.
+    pub(super) troubles: [Option<Arc<str>>; Class::COUNT],
 }
 
 /// How much of a kind stays in memory while the broker does not take it, if the rest is on disk.
@@ -59,7 +61,13 @@ impl State {
             flowing: [false; Class::COUNT],
             connected: false,
             last_error: None,
+            troubles: Default::default(),
         }
+    }
+
+    pub(super) fn troubles(&self) -> Vec<(&'static str, Arc<str>)> {
+        let each = Class::ALL.into_iter().zip(&self.troubles);
+        each.filter_map(|(class, reason)| Some((class.name(), reason.clone()?))).collect()
     }
 
     /// From now on messages are kept on disk, for no longer than `max_age`.

@@ -112,7 +112,7 @@ fn room_aside(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// The damaged files that are kept, the oldest first.
-pub(super) fn set_aside(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn set_aside(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut aside = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use broker::{Bound, Bounds, Broker, BrokerSettings, Outbox, Sender};
+use broker::{Bound, Bounds, Broker, BrokerSettings, Manner, Outbox, Sender};
 use bytes::Bytes;
 use identity::{DeviceRole, KeyDir, issue_device};
 use protocol::{
@@ -50,19 +50,24 @@ pub(super) struct Rhythm {
     pub(super) monitoring: Duration,
 }
 
-/// Where credentials are on their way from the keys to a connection.
+/// Where the credentials are, and how their devices come back.
 #[derive(Debug)]
 pub(super) struct CredsPlace {
     broker: BrokerSettings,
     keys: Arc<KeyDir>,
     directory: tempfile::TempDir,
     connecting: Semaphore,
+    reconnect_spread: Duration,
 }
 
 impl CredsPlace {
     /// # Errors
     /// No private directory can be made.
-    pub(super) fn make(broker: &BrokerSettings, keys: Arc<KeyDir>) -> anyhow::Result<Self> {
+    pub(super) fn make(
+        broker: &BrokerSettings,
+        keys: Arc<KeyDir>,
+        reconnect_spread: Duration,
+    ) -> anyhow::Result<Self> {
         let memory = Path::new(MEMORY_DIRECTORY);
         let temporary = std::env::temp_dir();
         let base = if memory.is_dir() { memory } else { &temporary };
@@ -70,11 +75,11 @@ impl CredsPlace {
         let directory =
             directory.with_context(|| format!("making a directory in {}", base.display()))?;
         let connecting = Semaphore::new(CONNECTING_AT_ONCE);
-        Ok(Self { broker: broker.clone(), keys, directory, connecting })
+        Ok(Self { broker: broker.clone(), keys, directory, connecting, reconnect_spread })
     }
 
-    /// Connects as `member`, for ever if need be. Its credentials are gone from the directory
-    /// then.
+    /// Connects as `member`, for ever if need be. Its credentials stay in the directory, which is
+    /// read at every reconnection.
     async fn connect(&self, member: &Member) -> anyhow::Result<Broker> {
         let _permit = self.connecting.acquire().await?;
         let path = self.directory.path().join(member.device.to_string());
@@ -85,8 +90,8 @@ impl CredsPlace {
             name: format!("simulated {}", member.device),
             ..self.broker.clone()
         };
-        let connected = Broker::connect_sparingly(&settings).await;
-        std::fs::remove_file(&path).context("removing credentials")?;
+        let connected =
+            Broker::connect_in(&settings, &Manner::sparing(self.reconnect_spread)).await;
         connected.context("connecting a simulated device")
     }
 }
@@ -137,6 +142,12 @@ impl Device {
     /// Whether it ever had a connection.
     pub(super) fn was_connected(&self) -> bool {
         self.broker.get().is_some()
+    }
+
+    /// Connections that it lost and made again.
+    pub(super) fn reconnections(&self) -> u64 {
+        let made = self.broker.get().map_or(0, |broker| *broker.connections().borrow());
+        made.saturating_sub(1)
     }
 
     /// Whether its connection stands.
@@ -219,7 +230,6 @@ impl Device {
         let at = self.chaos.now();
         let mut sent = self.outbox.sent();
         sent.heartbeat += 1;
-        let reconnects = self.broker.get().map_or(0, |broker| *broker.connections().borrow());
         let body = HeartbeatBody {
             device_uuid: self.member.device,
             tenant_uuid: self.member.tenant,
@@ -230,7 +240,7 @@ impl Device {
             status: HeartbeatStatus {
                 connected: true,
                 uptime: started.elapsed().as_secs(),
-                reconnects: reconnects.saturating_sub(1),
+                reconnects: self.reconnections(),
                 sent,
                 ..HeartbeatStatus::default()
             },

@@ -3,10 +3,11 @@
 //! Promises: each device has credentials, a connection and an outbox of its own, and reports
 //! exactly as the agent does; the same seed and tenants give the same devices; what was handed over
 //! and confirmed stands in the ledger, for a checker to compare with what was stored. Credentials
-//! are made for the run and are kept in memory, or in a private directory until each is read.
+//! are made for the run and are kept in a private directory, in memory where there is any.
 //! Refuses: to print a line a device; a summary tells.
 
 mod chaos;
+mod comeback;
 mod curves;
 mod device;
 mod ledger;
@@ -28,12 +29,15 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{environment, output};
 use chaos::Knobs;
+use comeback::Comeback;
 use device::{Device, Rhythm};
 use ledger::Summary;
 use span::span;
 
 /// How often the summary is printed.
 const SUMMARY_EVERY: Duration = Duration::from_secs(10);
+/// How often to look who came back.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Most devices that one process simulates.
 const DEVICES_MAX: u32 = 100_000;
 
@@ -66,6 +70,9 @@ pub(crate) struct FleetCommand {
     /// Over how long the first connections are spread.
     #[arg(long, value_name = "SPAN", value_parser = span, default_value = "3s")]
     connect_over: Duration,
+    /// Over how long the devices' reconnections are spread, as for agents.
+    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "20s")]
+    reconnect_spread: Duration,
     /// How long to go on; without it, until a signal.
     #[arg(long = "for", value_name = "SPAN", value_parser = span)]
     lasting: Option<Duration>,
@@ -94,7 +101,7 @@ pub(crate) async fn run(command: FleetCommand) -> anyhow::Result<ExitCode> {
     let tenants = members::tenants(&command.tenant, &command.tenants_from)?;
     let members = members::members(command.seed, &tenants, command.devices);
     members::check_keys(&keys, &members)?;
-    let places = Arc::new(device::CredsPlace::make(&broker, keys)?);
+    let places = Arc::new(device::CredsPlace::make(&broker, keys, command.reconnect_spread)?);
     let rhythm = Rhythm {
         knobs: command.knobs,
         metrics: command.metrics_interval,
@@ -145,12 +152,22 @@ async fn watch(
     ledger_ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut summary_ticks = tokio::time::interval_at(start + SUMMARY_EVERY, SUMMARY_EVERY);
     summary_ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut comeback = Comeback::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep_until(end.unwrap_or(start)), if end.is_some() => return Ok(()),
             _ = ledger_ticks.tick() => write_ledger(command, devices).await?,
             _ = summary_ticks.tick() => output::text(&Summary::of(devices).to_string())?,
+            _ = looks.tick() => {
+                let reconnections = devices.iter().map(|device| device.reconnections()).sum();
+                let whole = devices.iter().all(|device| device.is_connected());
+                if let Some(histogram) = comeback.look(reconnections, whole) {
+                    output::text(&histogram)?;
+                }
+            }
             Some(ended) = lives.join_next() => {
                 // None ends before it is told to, unless it cannot go on.
                 ended.context("a simulated device broke down")??;
