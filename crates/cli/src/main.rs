@@ -4,8 +4,10 @@
 //! settings; answers on standard output, errors on standard error. Refuses: secrets on the command line.
 
 mod accounts;
+mod api_token;
 mod arrived;
 mod clock;
+mod database_sign_in;
 mod device;
 mod devices;
 mod dlq;
@@ -17,6 +19,8 @@ mod metrics;
 mod migrate;
 mod output;
 mod rebuild;
+mod secret_file;
+mod span;
 mod status;
 mod streams;
 mod verb;

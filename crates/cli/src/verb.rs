@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::accounts::AccountsCommand;
+use crate::api_token::ApiTokenCommand;
 use crate::arrived::ArrivedCommand;
+use crate::database_sign_in::DatabaseSignInCommand;
 use crate::device::DeviceCommand;
 use crate::devices::DevicesCommand;
 use crate::dlq::DlqCommand;
@@ -35,8 +37,12 @@ pub(crate) struct Arguments {
 enum Verb {
     /// Make the broker's accounts what their files say.
     Accounts(AccountsCommand),
+    /// Make, list and revoke tokens of the HTTP API.
+    ApiToken(ApiTokenCommand),
     /// Check that points and heartbeats of devices were stored, by reading them back.
     Arrived(ArrivedCommand),
+    /// Make a sign-in at Postgres for a program, or give one a new password.
+    DatabaseSignIn(DatabaseSignInCommand),
     /// Admit a device; label it.
     Device(DeviceCommand),
     /// List devices and whether they are online.
@@ -72,7 +78,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let _telemetry = environment::telemetry()?;
     match verb {
         Verb::Accounts(command) => crate::accounts::run(command).await,
+        Verb::ApiToken(command) => crate::api_token::run(command).await,
         Verb::Arrived(command) => crate::arrived::run(&command).await,
+        Verb::DatabaseSignIn(command) => crate::database_sign_in::run(&command).await,
         Verb::Device(command) => crate::device::run(command).await,
         Verb::Devices(command) => crate::devices::run(command).await,
         Verb::Dlq(command) => crate::dlq::run(command).await,

@@ -171,6 +171,7 @@ impl Demo {
         door: (u16, Option<&Path>),
     ) -> Result<u32> {
         let mut environment = programs::reaching(&self.servers, &self.places.creds_of(role));
+        environment.extend(self.places.database_sign_in(&self.servers, role));
         environment.extend(settings);
         let program = format!("wegweiser-{role}");
         let service = Service::start(name, &program, Vec::new(), environment, &self.dir)?;

@@ -33,6 +33,8 @@ pub(crate) struct Places {
     pub(crate) tenants: PathBuf,
     pub(crate) creds: PathBuf,
     pub(crate) nats_config: PathBuf,
+    /// Passwords and tokens, one a file of mode 0600.
+    pub(crate) secrets: PathBuf,
 }
 
 impl Places {
@@ -42,6 +44,7 @@ impl Places {
             tenants: stack.join("tenants"),
             creds: stack.join("creds"),
             nats_config: stack.join("nats-server.conf"),
+            secrets: stack.join("secrets"),
         }
     }
 
@@ -53,10 +56,32 @@ impl Places {
         ]
     }
 
+    /// A token of the HTTP API for everything.
+    pub(crate) fn api_token(&self) -> PathBuf {
+        self.secrets.join("api-token")
+    }
+
+    /// The password of a service's sign-in at Postgres.
+    pub(crate) fn database_password(&self, role: &str) -> PathBuf {
+        self.secrets.join(format!("database-{role}"))
+    }
+
+    /// How a service signs in at Postgres: as itself, where it has a role of its own there.
+    pub(crate) fn database_sign_in(&self, stack: &LocalStack, role: &str) -> Environment {
+        let url = stack.postgres.address().with_user(&sign_in_name(role)).url_without_password();
+        let password = self.database_password(role).display().to_string();
+        vec![("DATABASE_URL", url), ("WEGWEISER_DATABASE_PASSWORD_FILE", password)]
+    }
+
     /// Credentials of a service of the backend, or of a device.
     pub(crate) fn creds_of(&self, name: &str) -> PathBuf {
         self.creds.join(format!("{name}.creds"))
     }
+}
+
+/// The name by which a service signs in at Postgres.
+pub(crate) fn sign_in_name(role: &str) -> String {
+    format!("weg_{role}")
 }
 
 /// What a program needs to reach the servers of `stack` with the credentials of `user`.

@@ -4,6 +4,7 @@
 //! repeated. The tenants of a local stack are samples, with ids that stay the same.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -72,6 +73,34 @@ pub(crate) fn apply(stack: &LocalStack, places: &Places) -> Result<()> {
     programs::run(OPERATOR, &["migrate"], &environment)?;
     programs::run(OPERATOR, &["accounts", "apply"], &environment)?;
     programs::run(OPERATOR, &["streams", "apply"], &environment)?;
+    sign_in(places, &environment)
+}
+
+/// Sign-ins of the services, made once, and a token of the HTTP API, made anew each time.
+fn sign_in(places: &Places, environment: &Environment) -> Result<()> {
+    let secrets = &places.secrets;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(secrets)
+        .with_context(|| format!("creating {}", secrets.display()))?;
+    for role in ["receiver", "web"] {
+        let password = places.database_password(role);
+        if !password.exists() {
+            let (name, file) = (programs::sign_in_name(role), password.display().to_string());
+            let args =
+                ["database-sign-in", "--name", &name, "--role", role, "--password-out", &file];
+            programs::run(OPERATOR, &args, environment)?;
+        }
+    }
+    let token = places.api_token();
+    if token.exists() {
+        fs::remove_file(&token).with_context(|| format!("removing {}", token.display()))?;
+    }
+    let token = token.display().to_string();
+    let whose = ["--name", "local stack", "--all-tenants", "--role", "admin"];
+    let args = [&["api-token", "create", "--token-out", &token], &whose[..]].concat();
+    programs::run(OPERATOR, &args, environment)?;
     Ok(())
 }
 

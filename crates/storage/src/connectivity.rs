@@ -109,6 +109,10 @@ limit $4"
     )
 }
 
+const KNOWN: &str = "
+select exists (select from devices where device_uuid = $1)
+    or exists (select from device_connectivity where device_uuid = $1)";
+
 /// One row of the upsert: the newest heartbeat of a device within a batch.
 struct Beat<'a> {
     index: usize,
@@ -208,6 +212,16 @@ impl Records {
         limit: u32,
     ) -> Result<Vec<DeviceRow>, Unavailable> {
         self.list(tenant, None, labels, limit).await
+    }
+
+    /// Whether a heartbeat of the device was ever taken, or an operator registered it.
+    ///
+    /// # Errors
+    /// Postgres is away or ill.
+    pub async fn knows_device(&self, device: DeviceId) -> Result<bool, Unavailable> {
+        let connection = self.connection().await?;
+        let row = self.bounded(connection.query_one(KNOWN, &[&device.as_uuid()])).await?;
+        Ok(row.map_err(|error| unavailable(&error))?.get(0))
     }
 
     async fn list(

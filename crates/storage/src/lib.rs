@@ -6,6 +6,7 @@
 //! never fails its batch; what is wrong with a server is [`Unavailable`], what is wrong with a
 //! message is a [`protocol::Reject`], and neither is taken for the other.
 
+mod api_tokens;
 mod applied;
 mod audit;
 mod connectivity;
@@ -22,9 +23,11 @@ mod records;
 mod registry;
 mod rings;
 mod settings;
+mod sign_ins;
 mod sql_error;
 mod walls;
 
+pub use api_tokens::{ApiRole, ApiToken, ApiTokenRefusal, ApiTokenRow, KnownApiToken, NewApiToken};
 pub use audit::{AuditEntry, AuditRow};
 pub use connectivity::{DeviceRow, HeartbeatWrite};
 pub use fleet::{Attention, PoolUse, TenantCounts};
@@ -44,4 +47,5 @@ pub use registry::{
 };
 pub use rings::{RingPoint, RingWrite, Rings};
 pub use settings::{POSTGRES_SETTINGS, PostgresSettings, REDIS_SETTINGS, RedisSettings};
+pub use sign_ins::{ProgramRole, SignInError};
 pub use walls::{Scope, WalledRecords};

@@ -111,10 +111,10 @@ impl DeviceState {
     }
 }
 
-fn failed(error: &Error) -> RegistryError {
+pub(crate) fn failed(error: &Error) -> RegistryError {
     RegistryError::Unavailable(unavailable(error))
 }
 
-fn is_unknown_tenant(error: &Error) -> bool {
+pub(crate) fn is_unknown_tenant(error: &Error) -> bool {
     error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION)
 }

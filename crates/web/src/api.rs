@@ -3,6 +3,8 @@
 //! Promises: the window is the one of `wegweiser metrics get`: the newest points, ordered by time,
 //! each once. Refuses: to answer with nothing where a server is away.
 
+mod caller;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode, Uri};
@@ -10,9 +12,10 @@ use axum::routing::get;
 use axum::{Json, Router};
 use protocol::{DeviceId, Labels, MetricType, TenantId};
 use serde::{Deserialize, Serialize};
-use storage::{DeviceRow, Records, RingPoint, Rings};
+use storage::{ApiRole, DeviceRow, RingPoint, Rings, Scope, WalledRecords};
 
 use crate::problem::Problem;
+use caller::{Caller, Viewer};
 
 /// Points in an answer where the caller names no number.
 const LAST_DEFAULT_POINTS: u32 = 50;
@@ -27,7 +30,7 @@ const METRIC_REMEDY: &str = "give 1 to 64 characters of [a-z0-9_], such as cpu_p
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) rings: Rings,
-    pub(crate) records: Records,
+    pub(crate) walled: WalledRecords,
     /// Most points that a ring holds.
     pub(crate) ring_max_points: u32,
 }
@@ -72,6 +75,15 @@ struct MetricQuery {
 #[serde(deny_unknown_fields)]
 struct NoQuery {}
 
+/// What the caller's own token is worth.
+#[derive(Debug, Serialize)]
+struct TokenSummary {
+    name: String,
+    /// None: all.
+    tenant: Option<TenantId>,
+    role: ApiRole,
+}
+
 #[derive(Debug, Serialize)]
 struct DeviceList {
     devices: Vec<DeviceRow>,
@@ -89,6 +101,7 @@ struct Window {
 /// The routes.
 pub(crate) fn routes(api: Api) -> Router {
     Router::new()
+        .route("/v1/token", get(token))
         .route("/v1/devices", get(devices))
         .route("/v1/devices/{device}", get(device))
         .route("/v1/devices/{device}/metrics/{metric}", get(metric))
@@ -97,8 +110,12 @@ pub(crate) fn routes(api: Api) -> Router {
         .with_state(api)
 }
 
+async fn token(Viewer(caller): Viewer) -> Json<TokenSummary> {
+    Json(TokenSummary { name: caller.name, tenant: caller.scope.tenant(), role: caller.role })
+}
+
 async fn devices(
-    State(api): State<Api>,
+    Viewer(caller): Viewer,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Json<DeviceList>, Problem> {
     let Query(pairs) = query?;
@@ -108,7 +125,7 @@ async fn devices(
         Some(text) => Some(parse::<TenantId>("tenant", text, UUID_REMEDY)?),
     };
     let limit = number("limit", query.limit.as_deref(), LIMIT_DEFAULT_DEVICES, LIMIT_MAX_DEVICES)?;
-    let mut devices = api.records.labelled_devices(tenant, &query.labels, limit + 1).await?;
+    let mut devices = caller.records().labelled_devices(tenant, &query.labels, limit + 1).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = devices.len() > limit;
     devices.truncate(limit);
@@ -116,14 +133,14 @@ async fn devices(
 }
 
 async fn device(
-    State(api): State<Api>,
+    Viewer(caller): Viewer,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<NoQuery>, QueryRejection>,
 ) -> Result<Json<DeviceRow>, Problem> {
     let Path(device) = path?;
     query?;
     let device: DeviceId = parse("device", &device, UUID_REMEDY)?;
-    let mut found = api.records.devices(None, Some(device), 2).await?;
+    let mut found = caller.records().devices(None, Some(device), 2).await?;
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(Problem::unknown_device(device)),
         (Some(row), true) => Ok(Json(row)),
@@ -136,6 +153,7 @@ async fn device(
 }
 
 async fn metric(
+    Viewer(caller): Viewer,
     State(api): State<Api>,
     path: Result<Path<(String, String)>, PathRejection>,
     query: Result<Query<MetricQuery>, QueryRejection>,
@@ -147,12 +165,28 @@ async fn metric(
     let default = LAST_DEFAULT_POINTS.min(api.ring_max_points);
     let last = number("last", query.last.as_deref(), default, api.ring_max_points)?;
     let last = usize::try_from(last).unwrap_or(usize::MAX);
-    let points = api.rings.newest(device, &metric, last).await?;
-    // A ring ends some time after its last point: a known device may well have none.
-    if points.is_empty() && api.records.devices(None, Some(device), 1).await?.is_empty() {
+    let points = newest(&api.rings, &caller, device, &metric, last).await?;
+    Ok(Json(Window { device, metric, points }))
+}
+
+/// A ring does not say whose it is: the records say whether the caller may see it. It ends some
+/// time after its last point, so that a known device may well have none.
+async fn newest(
+    rings: &Rings,
+    caller: &Caller,
+    device: DeviceId,
+    metric: &MetricType,
+    last: usize,
+) -> Result<Vec<RingPoint>, Problem> {
+    let is_known = caller.records().knows_device(device).await?;
+    if !is_known && caller.scope != Scope::AllTenants {
         return Err(Problem::unknown_device(device));
     }
-    Ok(Json(Window { device, metric, points }))
+    let points = rings.newest(device, metric, last).await?;
+    if points.is_empty() && !is_known {
+        return Err(Problem::unknown_device(device));
+    }
+    Ok(points)
 }
 
 async fn unknown_path(uri: Uri) -> Problem {

@@ -30,6 +30,8 @@ const REQUEST_ID_MAX_BYTES: usize = 64;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Upper bounds of the requests' durations, in seconds.
 const REQUEST_SECONDS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
+/// Every path below it asks for a token; no web page of another site has one.
+const WITH_SIGN_IN: &str = "/v1/";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Who is at the other end of the connection.
@@ -91,8 +93,12 @@ fn refusal(request: &Request) -> Option<Problem> {
         let detail = "no request here takes a body; send none".to_owned();
         return Some(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large", detail));
     }
+    if request.uri().path().starts_with(WITH_SIGN_IN) { None } else { from_elsewhere(request) }
+}
+
+fn from_elsewhere(request: &Request) -> Option<Problem> {
     if !request.extensions().get::<Peer>().is_some_and(|Peer(peer)| peer.is_loopback()) {
-        let detail = "this path has no sign-in yet and answers this machine only; \
+        let detail = "this path has no sign-in and answers this machine only; \
                       come through an SSH tunnel";
         return Some(Problem::new(StatusCode::FORBIDDEN, "other machine", detail.to_owned()));
     }

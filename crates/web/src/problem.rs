@@ -5,12 +5,12 @@
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use protocol::DeviceId;
 use serde::Serialize;
-use storage::Unavailable;
+use storage::{ApiRole, Unavailable};
 
 /// When to try again what a server could not answer.
 const RETRY_AFTER_SECONDS: &str = "5";
@@ -73,6 +73,24 @@ impl Problem {
         }
     }
 
+    /// Nobody that we know.
+    pub(crate) fn no_sign_in(why: &str) -> Self {
+        let remedy = "send `Authorization: Bearer TOKEN` with a token that an operator makes: \
+                      wegweiser api-token create";
+        Self {
+            remedy: Some(remedy.to_owned()),
+            ..Self::new(StatusCode::UNAUTHORIZED, "no sign-in", why.to_owned())
+        }
+    }
+
+    /// Somebody who may not do this.
+    pub(crate) fn role_too_low(is: ApiRole, wanted: ApiRole) -> Self {
+        let detail =
+            format!("this needs the role {}, and this token has {}", wanted.as_str(), is.as_str());
+        let remedy = format!("wegweiser api-token create --role {}", wanted.as_str());
+        Self { remedy: Some(remedy), ..Self::new(StatusCode::FORBIDDEN, "role too low", detail) }
+    }
+
     /// No answer within the time limit.
     pub(crate) fn too_slow(seconds: u64) -> Self {
         let detail = format!("there was no answer within {seconds} s; see /readyz");
@@ -108,6 +126,9 @@ impl IntoResponse for Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

@@ -9,7 +9,7 @@ use broker::{Broker, BrokerSettings};
 use runtime::health::{Health, Part};
 use runtime::retry::Backoff;
 use runtime::shutdown::CancellationToken;
-use storage::{Records, Rings};
+use storage::{Records, Rings, Scope, WalledRecords};
 use tokio::task::JoinSet;
 
 /// Between two questions to what is up.
@@ -58,13 +58,13 @@ impl Check {
 pub(crate) fn watch(
     health: &Health,
     rings: Rings,
-    records: Records,
+    walled: &WalledRecords,
     broker: BrokerSettings,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let checks = [
         ("redis", Check::Redis(rings)),
-        ("postgres", Check::Postgres(records)),
+        ("postgres", Check::Postgres(walled.within(Scope::Nobody))),
         ("broker", Check::Broker { settings: broker, connection: None }),
     ];
     let mut tasks = JoinSet::new();

@@ -17,7 +17,7 @@ use hyper_util::service::TowerToHyperService;
 use runtime::health::{self, Health};
 use runtime::metrics::{self, Metrics};
 use runtime::shutdown::CancellationToken;
-use storage::{Records, Rings};
+use storage::{Rings, WalledRecords};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -50,7 +50,7 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     tracing::info!(version, "starting");
     let metrics = metrics::start("wegweiser-web", version, &settings.telemetry)?;
     let rings = Rings::open(&settings.redis)?;
-    let records = Records::open(&settings.postgres)?;
+    let walled = WalledRecords::open(&settings.postgres)?;
     let certificates = settings.tls.clone().map(Certificates::load).transpose()?;
     let acceptor = certificates.as_ref().map(Certificates::acceptor).transpose()?;
     let listener = TcpListener::bind(settings.listen)
@@ -58,8 +58,8 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
         .with_context(|| format!("listening on {} (WEGWEISER_WEB_LISTEN)", settings.listen))?;
     let health = Health::default();
     let broker = settings.broker.clone();
-    let watched = readiness::watch(&health, rings.clone(), records.clone(), broker, &stop);
-    let api = Api { rings, records, ring_max_points: settings.redis.max_points };
+    let watched = readiness::watch(&health, rings.clone(), &walled, broker, &stop);
+    let api = Api { rings, walled, ring_max_points: settings.redis.max_points };
     let secure = settings.tls.is_some();
     tracing::info!(address = %listener.local_addr()?, tls = secure, "listening");
     let doors = Doors { router: router(api, health, &metrics), tls: acceptor };

@@ -124,7 +124,7 @@ async fn the_web_service_shows_every_documented_figure_by_route() -> Result<()> 
     get(&web, ": listening", &format!("/nowhere/{device}")).await?;
     let page = scrape(&web, ": listening").await?;
     assert_eq!(page.names(), documented(&["Every program", "wegweiser-web"])?);
-    for (route, status) in [("/v1/devices", 200), ("/v1/devices/{device}", 404), ("none", 404)] {
+    for (route, status) in [("/v1/devices", 401), ("/v1/devices/{device}", 401), ("none", 404)] {
         let name = "wegweiser_http_request_duration_seconds_count";
         let name = format!(r#"{name}{{route="{route}",status="{status}"}}"#);
         assert_eq!(page.value(&name)?, 1.0, "{name}");

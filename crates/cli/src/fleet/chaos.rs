@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::curves::Machine;
-use super::span::span;
+use crate::span::span;
 
 /// Messages of one device that may wait to be sent beside its outbox; more are left out.
 const EXTRA_MAX_MESSAGES: usize = 16;

@@ -12,7 +12,6 @@ mod curves;
 mod device;
 mod ledger;
 mod members;
-mod span;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,12 +26,12 @@ use runtime::shutdown::{self, CancellationToken};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::span::span;
 use crate::{environment, output};
 use chaos::Knobs;
 use comeback::Comeback;
 use device::{Device, Rhythm};
 use ledger::Summary;
-use span::span;
 
 /// How often the summary is printed.
 const SUMMARY_EVERY: Duration = Duration::from_secs(10);

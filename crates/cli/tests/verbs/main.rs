@@ -8,4 +8,5 @@ mod installation;
 mod labels;
 mod reading;
 mod support;
+mod tokens;
 mod usage;

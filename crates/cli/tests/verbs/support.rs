@@ -53,6 +53,11 @@ impl Place {
         self.environment.push((name, value.to_string()));
     }
 
+    pub(crate) fn get(&self, name: &str) -> &str {
+        let found = self.environment.iter().find(|(known, _)| *known == name);
+        found.map_or("", |(_, value)| value)
+    }
+
     pub(crate) fn declare_tenant(&self, tenant: &str) {
         let text = format!(r#"{{"tenant": "{tenant}", "name": "Tenant {tenant}"}}"#);
         std::fs::write(self.path("tenants").join(format!("{tenant}.json")), text).unwrap();

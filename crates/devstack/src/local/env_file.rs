@@ -38,7 +38,12 @@ pub(super) fn write(stack: &LocalStack, web: Option<&str>, path: &Path) -> Resul
     group_text(&mut text, "${METRICS_REDIS_HOST:-}${METRICS_REDIS_PORT:-}", &redis)?;
     if let Some(url) = web {
         let ca = stack.tls.ca.display().to_string();
-        let web = [("WEGWEISER_WEB_URL", url.to_owned()), ("WEGWEISER_WEB_CA", ca)];
+        let token = Places::of(&stack.stack).api_token().display().to_string();
+        let web = [
+            ("WEGWEISER_WEB_URL", url.to_owned()),
+            ("WEGWEISER_WEB_CA", ca),
+            ("WEGWEISER_API_TOKEN_FILE", token),
+        ];
         group_text(&mut text, "${WEGWEISER_WEB_URL:-}", &web)?;
     }
     write_whole(path, text.as_bytes())

@@ -48,6 +48,20 @@ impl DatabaseAddress {
         self
     }
 
+    /// Another role, whose password is told elsewhere.
+    #[must_use]
+    pub fn with_user(mut self, user: &str) -> Self {
+        user.clone_into(&mut self.user);
+        self
+    }
+
+    /// `postgres://user@host:port/database`, for a password that is told elsewhere.
+    #[must_use]
+    pub fn url_without_password(&self) -> String {
+        let Self { host, port, user, database, .. } = self;
+        format!("postgres://{user}@{host}:{port}/{database}")
+    }
+
     /// `postgres://user:password@host:port/database`, as `DATABASE_URL` has it.
     #[must_use]
     pub fn url(&self) -> SecretString {

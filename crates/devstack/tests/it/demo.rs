@@ -24,6 +24,9 @@ impl Secrets {
             let text = fs::read_to_string(path).unwrap();
             secrets.0.extend(text.lines().filter(|line| is_secret(line)).map(str::to_owned));
         }
+        for path in files_below(&stack.join("secrets")) {
+            secrets.0.extend(fs::read_to_string(path).unwrap().lines().map(str::to_owned));
+        }
         let environment = fs::read_to_string(stack.join("env")).unwrap();
         let passwords = environment.split("://").skip(1).filter_map(|rest| {
             let (user_and_password, _) = rest.split_once('@')?;

@@ -8,7 +8,8 @@ use crate::support::{DEVICE, Servers, Web, command};
 
 #[tokio::test]
 async fn a_bad_request_names_field_value_and_remedy() {
-    let web = Web::start(&Servers::start());
+    let servers = Servers::with_tables().await;
+    let web = Web::start(&servers);
     for (path, field, value, remedy) in [
         ("/v1/devices/x/metrics/uptime".to_owned(), "device", "x", "8-4-4-4-12"),
         ("/v1/devices/x".to_owned(), "device", "x", "8-4-4-4-12"),
@@ -46,7 +47,8 @@ async fn what_does_not_fit_is_refused() {
     assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
     let body = client.get(&url).body("x").send().await.unwrap();
     assert_eq!(body.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    let foreign = client.get(&url).header("host", "evil.example").send().await.unwrap();
+    let health = format!("{}/readyz", web.url);
+    let foreign = client.get(&health).header("host", "evil.example").send().await.unwrap();
     assert_eq!(foreign.status(), StatusCode::MISDIRECTED_REQUEST);
     let unknown = client.get(format!("{}/v2", web.url)).send().await.unwrap();
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
@@ -73,7 +75,7 @@ fn bad_settings_are_told_at_once_and_an_open_address_is_refused() {
     assert_eq!(output.status.code(), Some(64));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("WEGWEISER_WEB_LISTEN: is 0.0.0.0:0"), "{said}");
-    assert!(said.contains("there is no sign-in yet"), "{said}");
+    assert!(said.contains("without TLS"), "{said}");
     assert!(said.contains("METRICS_REDIS_PORT: is \"x\""), "{said}");
 }
 

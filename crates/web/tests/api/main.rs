@@ -1,5 +1,6 @@
 //! The real binary against real servers, a file a story.
 
+mod callers;
 mod errors;
 mod readiness;
 mod reading;

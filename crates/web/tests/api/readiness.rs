@@ -2,7 +2,9 @@
 
 use reqwest::StatusCode;
 
-use crate::support::{DEVICE, Servers, Web};
+use storage::{ApiRole, NewApiToken};
+
+use crate::support::{DEVICE, Servers, Web, token};
 
 #[tokio::test]
 async fn ready_means_that_every_server_answers_and_the_schema_is_there() {
@@ -10,6 +12,8 @@ async fn ready_means_that_every_server_answers_and_the_schema_is_there() {
     let web = Web::start(&servers);
     web.until_part("postgres", |state| state.contains("wegweiser migrate")).await;
     servers.records().migrate().await.unwrap();
+    let admin = NewApiToken { role: ApiRole::Admin, ..token("admin") };
+    servers.records().create_api_token(&servers.admin, admin).await.unwrap();
     for part in ["postgres", "redis", "broker"] {
         web.until_part(part, |state| state == "up").await;
     }

@@ -14,7 +14,7 @@ const START: i64 = 1_790_230_470_000;
 
 #[tokio::test]
 async fn the_newest_points_come_in_the_order_of_time_and_each_once() {
-    let servers = Servers::start();
+    let servers = Servers::with_tables().await;
     let rings = servers.rings();
     // Two replicas finish out of order and both wrote the point at +3.
     for batch in [&[4, 5, 3][..], &[1, 2, 3][..]] {
@@ -43,9 +43,8 @@ async fn the_newest_points_come_in_the_order_of_time_and_each_once() {
 
 #[tokio::test]
 async fn devices_are_listed_by_tenant_and_up_to_a_limit() {
-    let servers = Servers::start();
+    let servers = Servers::with_tables().await;
     let records = servers.records();
-    records.migrate().await.unwrap();
     let others = ["a", "b", "c"].map(|n| format!("4444444{n}-4444-4444-8444-444444444444"));
     let mut beats = vec![heartbeat(TENANT, DEVICE, START)];
     beats.extend(others.iter().map(|device| heartbeat(OTHER_TENANT, device, START)));

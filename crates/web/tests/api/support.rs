@@ -6,12 +6,15 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use devstack::{Nats, Postgres, Redis};
+use devstack::{DatabaseAddress, Nats, Postgres, Redis};
 use protocol::{Heartbeat, MetricPoint, UnixMillis};
-use reqwest::{Client, Response, StatusCode};
-use secrecy::ExposeSecret as _;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use storage::{PostgresSettings, Records, RedisSettings, Rings};
+use storage::{
+    ApiRole, ApiToken, NewApiToken, PostgresSettings, ProgramRole, Records, RedisSettings, Rings,
+    Scope,
+};
 
 pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 pub(crate) const DEVICE: &str = "22222222-2222-4222-8222-222222222222";
@@ -22,15 +25,36 @@ pub(crate) struct Servers {
     pub(crate) nats: Nats,
     pub(crate) redis: Redis,
     pub(crate) postgres: Postgres,
+    /// How the service signs in at Postgres.
+    pub(crate) database: DatabaseAddress,
+    /// What the tests ask with; of no worth before there are tables.
+    pub(crate) admin: ApiToken,
 }
 
 impl Servers {
     pub(crate) fn start() -> Self {
+        let postgres = Postgres::builder().fsync(false).start().unwrap();
         Self {
             nats: Nats::builder().config("jetstream { max_file_store: 64GB }").start().unwrap(),
             redis: Redis::builder().start().unwrap(),
-            postgres: Postgres::builder().fsync(false).start().unwrap(),
+            database: postgres.address(),
+            postgres,
+            admin: ApiToken::generate(),
         }
+    }
+
+    /// With tables, a sign-in of the service's own, and a token for everything.
+    pub(crate) async fn with_tables() -> Self {
+        let mut servers = Self::start();
+        let records = servers.records();
+        records.migrate().await.unwrap();
+        let password = SecretString::from("web");
+        records.set_sign_in("weg_web", ProgramRole::Web, &password).await.unwrap();
+        servers.database =
+            DatabaseAddress { user: "weg_web".to_owned(), password, ..servers.database };
+        let admin = NewApiToken { role: ApiRole::Admin, ..token("admin") };
+        records.create_api_token(&servers.admin, admin).await.unwrap();
+        servers
     }
 
     pub(crate) fn rings(&self) -> Rings {
@@ -64,6 +88,7 @@ pub(crate) struct Web {
     child: Child,
     pub(crate) url: String,
     client: Client,
+    admin: ApiToken,
 }
 
 impl Web {
@@ -79,7 +104,7 @@ impl Web {
             .env("NATS_URL", servers.nats.url())
             .env("METRICS_REDIS_HOST", servers.redis.host())
             .env("METRICS_REDIS_PORT", servers.redis.port().to_string())
-            .env("DATABASE_URL", servers.postgres.address().url().expose_secret())
+            .env("DATABASE_URL", servers.database.url().expose_secret())
             .envs(settings.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
@@ -94,11 +119,25 @@ impl Web {
         };
         // A full pipe would stop the service.
         std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
-        Self { child, url, client: Client::new() }
+        Self { child, url, client: Client::new(), admin: servers.admin.clone() }
     }
 
+    /// Asks with a token for everything.
     pub(crate) async fn get(&self, path: &str) -> Response {
-        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+        self.ask(Method::GET, path, Some(&self.admin)).send().await.unwrap()
+    }
+
+    pub(crate) fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&ApiToken>,
+    ) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        match token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        }
     }
 
     pub(crate) async fn json(&self, path: &str) -> (StatusCode, Value) {
@@ -152,6 +191,17 @@ pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wegweiser-web"));
     command.env_clear().stdin(Stdio::null());
     command
+}
+
+/// A viewer's token of every tenant, good for an hour.
+pub(crate) fn token(name: &str) -> NewApiToken<'_> {
+    NewApiToken {
+        name,
+        scope: Scope::AllTenants,
+        role: ApiRole::Viewer,
+        expires_at: UnixMillis::new(UnixMillis::now().get() + 3_600_000),
+        who: "test",
+    }
 }
 
 pub(crate) fn point(device: &str, at: i64, value: f64) -> MetricPoint {

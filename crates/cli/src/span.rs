@@ -1,4 +1,4 @@
-//! A span of time as it is typed: `500ms`, `2s`, `5m`, `1h`.
+//! A span of time as it is typed: `500ms`, `2s`, `5m`, `1h`, `30d`.
 
 use std::time::Duration;
 
@@ -9,9 +9,11 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
 ///
 /// # Errors
 /// What it should have been, in words.
-pub(super) fn span(text: &str) -> Result<Duration, String> {
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let wrong = || {
-        format!("{text:?} is no span; give a whole number above 0 with ms, s, m or h, such as 2s")
+        format!(
+            "{text:?} is no span; give a whole number above 0 with ms, s, m, h or d, such as 2s"
+        )
     };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -21,6 +23,7 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
         "s" => number.checked_mul(1_000),
         "m" => number.checked_mul(60_000),
         "h" => number.checked_mul(3_600_000),
+        "d" => number.checked_mul(86_400_000),
         _ => None,
     };
     let span = milliseconds.map(Duration::from_millis);
@@ -33,12 +36,16 @@ mod tests {
 
     #[test]
     fn a_span_is_a_number_with_its_unit() {
-        for (text, milliseconds) in
-            [("500ms", 500), ("2s", 2_000), ("5m", 300_000), ("1h", 3_600_000)]
-        {
+        for (text, milliseconds) in [
+            ("500ms", 500),
+            ("2s", 2_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("30d", 2_592_000_000),
+        ] {
             assert_eq!(span(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
-        for text in ["", "2", "s", "0s", "-1s", "1.5s", "2 s", "2d", "99999999999999999h"] {
+        for text in ["", "2", "s", "0s", "-1s", "1.5s", "2 s", "2w", "99999999999999999h"] {
             assert!(span(text).unwrap_err().contains("such as 2s"), "{text}");
         }
     }
