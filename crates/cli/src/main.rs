@@ -6,6 +6,7 @@
 mod accounts;
 mod api_token;
 mod arrived;
+mod audit;
 mod clock;
 mod database_sign_in;
 mod device;
@@ -15,14 +16,18 @@ mod doctor;
 mod environment;
 mod fleet;
 mod ledger;
+mod lines;
 mod metrics;
 mod migrate;
+mod office;
+mod operation;
 mod output;
 mod rebuild;
 mod secret_file;
 mod span;
 mod status;
 mod streams;
+mod tenant;
 mod verb;
 mod who;
 

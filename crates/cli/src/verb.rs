@@ -8,6 +8,7 @@ use crate::accounts::AccountsCommand;
 use crate::api_token::ApiTokenCommand;
 use crate::arrived::ArrivedCommand;
 use crate::database_sign_in::DatabaseSignInCommand;
+use crate::audit::AuditCommand;
 use crate::device::DeviceCommand;
 use crate::devices::DevicesCommand;
 use crate::dlq::DlqCommand;
@@ -19,6 +20,7 @@ use crate::migrate::MigrateCommand;
 use crate::rebuild::RebuildCommand;
 use crate::status::StatusCommand;
 use crate::streams::StreamsCommand;
+use crate::tenant::TenantCommand;
 use crate::{environment, output};
 
 /// Runs a Wegweiser installation. Connections come from the environment: see `--settings`.
@@ -43,7 +45,9 @@ enum Verb {
     Arrived(ArrivedCommand),
     /// Make a sign-in at Postgres for a program, or give one a new password.
     DatabaseSignIn(DatabaseSignInCommand),
-    /// Admit a device; label it.
+    /// Show who changed what, when, and what came of it.
+    Audit(AuditCommand),
+    /// Register devices, issue, replace and revoke their credentials; label them.
     Device(DeviceCommand),
     /// List devices and whether they are online.
     Devices(DevicesCommand),
@@ -67,6 +71,8 @@ enum Verb {
     Status(StatusCommand),
     /// Make the broker's streams what their files say.
     Streams(StreamsCommand),
+    /// Add, suspend, resume and remove tenants on the running installation.
+    Tenant(TenantCommand),
 }
 
 /// Runs what was asked for.
@@ -81,6 +87,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::ApiToken(command) => crate::api_token::run(command).await,
         Verb::Arrived(command) => crate::arrived::run(&command).await,
         Verb::DatabaseSignIn(command) => crate::database_sign_in::run(&command).await,
+        Verb::Audit(command) => crate::audit::run(&command).await,
         Verb::Device(command) => crate::device::run(command).await,
         Verb::Devices(command) => crate::devices::run(command).await,
         Verb::Dlq(command) => crate::dlq::run(command).await,
@@ -96,5 +103,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Verb::Status(command) => crate::status::run(&command).await,
         Verb::Streams(command) => crate::streams::run(command, &environment::broker().await?).await,
+        Verb::Tenant(command) => crate::tenant::run(command).await,
     }
 }

@@ -183,6 +183,7 @@ impl Demo {
     }
 
     fn start_senders(&mut self) -> Result<()> {
+        let operator = provision::operator_environment(&self.servers, &self.places);
         for (number, (device, (tenant, name))) in AGENTS.iter().zip(TENANTS).enumerate() {
             let creds = self.places.creds_of(&format!("agent-{device}"));
             if !creds.exists() {
@@ -197,7 +198,7 @@ impl Demo {
                     "--creds-out",
                     &creds,
                 ];
-                programs::run("wegweiser", &args, &self.places.environment())?;
+                programs::run("wegweiser", &args, &operator)?;
             }
             let agent = format!("agent-{}", number + 1);
             let status = self.dir.join(format!("{agent}-status.json"));

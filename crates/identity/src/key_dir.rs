@@ -126,7 +126,8 @@ impl KeyDir {
             &self.operator_signing_path(),
             KeyKind::Operator,
             || "the operator's signing key".to_owned(),
-            "run: wegweiser accounts bootstrap",
+            "restore it from a copy; to replace it, bring operator/identity.nk back, move \
+             operator/operator.jwt away and run: wegweiser accounts bootstrap",
         )
     }
 
@@ -259,16 +260,22 @@ impl KeyDir {
         Ok(names)
     }
 
-    /// Makes the operator's identity and signing keys where they are missing.
+    /// Makes the operator's identity and signing keys in a new key directory.
     ///
     /// # Errors
-    /// When a key cannot be written, or one that is there is unusable.
+    /// When a key cannot be written, or one that is there is unusable; when one is missing that
+    /// servers trust already, for a new one would not be trusted.
     pub fn ensure_operator(&self) -> Result<(), KeyDirError> {
         key_file::ensure_directory(&self.root.join("operator"))?;
-        // With the JWT made, a missing identity key was taken away on purpose.
-        if !self.operator_jwt_path().exists() {
-            ensure(&self.operator_identity_path(), KeyKind::Operator)?;
+        // With the JWT made, a missing identity key was taken away on purpose, and a missing signing
+        // key is lost. Without it, the signing key is made last.
+        if self.operator_jwt_path().exists() {
+            return self.operator_signing().map(drop);
         }
+        if self.operator_signing_path().exists() {
+            return self.operator_identity().map(drop);
+        }
+        ensure(&self.operator_identity_path(), KeyKind::Operator)?;
         ensure(&self.operator_signing_path(), KeyKind::Operator)?;
         Ok(())
     }

@@ -3,10 +3,10 @@
 //! Promises: [`Records::audit`] returns after the rows are durable, all or none. Refuses, in the
 //! database itself: to change or remove a row.
 
-use protocol::UnixMillis;
+use protocol::{DeviceId, TenantId, UnixMillis};
 use serde::Serialize;
 use serde_json::Value;
-use tokio_postgres::types::Json;
+use tokio_postgres::types::{Json, ToSql};
 
 use crate::outcome::Unavailable;
 use crate::records::Records;
@@ -49,12 +49,33 @@ from unnest($1::text[], $2::text[], $3::text[], $4::jsonb[]) with ordinality
   as t(who, action, object, detail, place)
 order by place";
 
+/// Which rows to read; what is not given does not matter, but for the limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuditFilter<'a> {
+    /// What the action begins with; empty: any.
+    pub action: &'a str,
+    /// About this object only.
+    pub object: Option<&'a str>,
+    /// About this tenant and what is its only.
+    pub tenant: Option<TenantId>,
+    /// About this device only.
+    pub device: Option<DeviceId>,
+    /// From this time on only.
+    pub since: Option<UnixMillis>,
+    /// Most rows.
+    pub limit: u32,
+}
+
 const NEWEST: &str = "
 select id, floor(extract(epoch from at) * 1000)::bigint, who, action, object, detail
 from audit_log
-where starts_with(action, $1) and ($2::text is null or object = $2)
+where starts_with(action, $1)
+  and ($2::text is null or object = $2)
+  and ($3::uuid is null or tenant_uuid = $3)
+  and ($4::uuid is null or object = 'device ' || $4::uuid or detail ->> 'device' = ($4::uuid)::text)
+  and ($5::bigint is null or at >= to_timestamp($5::bigint / 1000.0))
 order by id desc
-limit $3";
+limit $6";
 
 impl Records {
     /// Adds entries to the log, all or none.
@@ -72,20 +93,18 @@ impl Records {
         added.map(drop).map_err(|error| unavailable(&error))
     }
 
-    /// The newest rows whose action starts with `action`, newest first; of one object where one
-    /// is given.
+    /// The newest rows that a filter lets through, newest first.
     ///
     /// # Errors
     /// Postgres is away, ill or not migrated.
-    pub async fn audit_rows(
-        &self,
-        action: &str,
-        object: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<AuditRow>, Unavailable> {
+    pub async fn audit_rows(&self, filter: AuditFilter<'_>) -> Result<Vec<AuditRow>, Unavailable> {
         let connection = self.connection().await?;
-        let limit = i64::from(limit);
-        let rows = self.bounded(connection.query(NEWEST, &[&action, &object, &limit])).await?;
+        let tenant = filter.tenant.map(|tenant| tenant.as_uuid());
+        let device = filter.device.map(|device| device.as_uuid());
+        let (since, limit) = (filter.since.map(|at| at.get()), i64::from(filter.limit));
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&filter.action, &filter.object, &tenant, &device, &since, &limit];
+        let rows = self.bounded(connection.query(NEWEST, &values)).await?;
         let rows = rows.map_err(|error| unavailable(&error))?;
         let read = |row: &tokio_postgres::Row| AuditRow {
             id: row.get(0),

@@ -15,6 +15,7 @@ mod labels;
 mod ledger;
 mod merge;
 mod migrations;
+mod offboarding;
 mod outcome;
 mod presence;
 mod realtime;
@@ -28,7 +29,7 @@ mod sql_error;
 mod walls;
 
 pub use api_tokens::{ApiRole, ApiToken, ApiTokenRefusal, ApiTokenRow, KnownApiToken, NewApiToken};
-pub use audit::{AuditEntry, AuditRow};
+pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use connectivity::{DeviceRow, HeartbeatWrite};
 pub use fleet::{Attention, PoolUse, TenantCounts};
 pub use labels::{LabelChange, LabelChangeError};
@@ -42,8 +43,8 @@ pub use realtime::{RealtimeBody, RealtimeWrite};
 pub use rebuild::{Difference, Discrepancy, Shadow};
 pub use records::Records;
 pub use registry::{
-    Credential, DeviceFilter, DeviceState, Registration, RegistryDevice, RegistryError,
-    RegistryTenant, TenantState,
+    Credential, DeviceFilter, DeviceState, NotedCredential, Registration, RegistryDevice,
+    RegistryError, RegistryTenant, TenantState,
 };
 pub use rings::{RingPoint, RingWrite, Rings};
 pub use settings::{POSTGRES_SETTINGS, PostgresSettings, REDIS_SETTINGS, RedisSettings};

@@ -6,6 +6,7 @@
 //! house: what is not noted cannot be revoked. Refuses to know what devices report; that stands in
 //! `device_connectivity`.
 
+mod credentials;
 mod devices;
 mod tenants;
 
@@ -17,7 +18,8 @@ use tokio_postgres::error::SqlState;
 use crate::outcome::Unavailable;
 use crate::sql_error::unavailable;
 
-pub use devices::{Credential, DeviceFilter, Registration, RegistryDevice};
+pub use credentials::{Credential, NotedCredential};
+pub use devices::{DeviceFilter, Registration, RegistryDevice};
 pub use tenants::RegistryTenant;
 
 /// Whether a tenant may use the broker.

@@ -5,6 +5,8 @@
 //! further back (sent late, or very many at once) are merged in time order instead. Readers sort
 //! and drop repeats too, since replicas may finish in any order.
 
+mod scan;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -175,32 +177,6 @@ impl Rings {
         let surplus = points.len().saturating_sub(last);
         points.drain(..surplus);
         Ok(points)
-    }
-
-    /// How many rings there are, counted up to `at_most`.
-    ///
-    /// # Errors
-    /// Redis is away or ill.
-    pub async fn count(&self, at_most: usize) -> Result<usize, Unavailable> {
-        const KEYS_A_STEP: usize = 1_000;
-        let mut connection = self.connection.clone();
-        let (mut cursor, mut count) = (0_u64, 0_usize);
-        loop {
-            let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
-                .arg(cursor)
-                .arg("MATCH")
-                .arg(format!("{}:*:*", self.prefix))
-                .arg("COUNT")
-                .arg(KEYS_A_STEP)
-                .query_async(&mut connection)
-                .await
-                .map_err(Unavailable::redis)?;
-            count = count.saturating_add(keys.len());
-            if next == 0 || count >= at_most {
-                return Ok(count.min(at_most));
-            }
-            cursor = next;
-        }
     }
 
     /// The server's clock.

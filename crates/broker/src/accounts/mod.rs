@@ -34,4 +34,4 @@ pub use plan::plan;
 pub use server::AccountServer;
 pub use server_config::{ServerConfigOptions, ServerTls, SyncInterval, server_config};
 pub use settings::{ACCOUNTS_DIR, AccountsSettings, KEYS_DIR, SETTINGS, TENANTS_DIR};
-pub use shut_out::{delete, is_held, resume, revoke, suspend};
+pub use shut_out::{delete, held, resume, revoke, suspend};

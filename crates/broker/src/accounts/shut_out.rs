@@ -4,7 +4,7 @@
 //! everything else of the account stays as the server holds it. What is said here stands in the
 //! account's JWT at the server, and [`super::apply`] keeps it.
 
-use identity::{Account, AccountName, KeyDir, PublicKey, UnixSeconds};
+use identity::{Account, AccountName, KeyDir, PublicKey, UnixSeconds, Verified};
 use protocol::TenantId;
 
 use super::apply::deletion;
@@ -80,20 +80,20 @@ pub async fn delete(
     Ok(keys.remove_account(account)?)
 }
 
-/// Whether the server holds an account of which a key is here.
+/// What the server holds of a tenant's account; nothing where it holds none, or no key of it is here.
 ///
 /// # Errors
 /// As [`revoke`].
-pub async fn is_held(
+pub async fn held(
     server: &AccountServer,
     keys: &KeyDir,
     tenant: TenantId,
-) -> Result<bool, AccountsError> {
+) -> Result<Option<Verified<Account>>, AccountsError> {
     let account = AccountName::Tenant(tenant);
     if !keys.has_account(account) {
-        return Ok(false);
+        return Ok(None);
     }
-    Ok(server.lookup(keys.account(account)?.public()).await?.is_some())
+    server.lookup(keys.account(account)?.public()).await
 }
 
 async fn change(

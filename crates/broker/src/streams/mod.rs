@@ -18,6 +18,7 @@ mod rules;
 mod server;
 mod status;
 mod subjects;
+mod tenant;
 
 use std::path::PathBuf;
 
@@ -33,6 +34,10 @@ pub use files::load;
 pub use mistakes::{Mistake, Mistakes};
 pub use server::ServerError;
 pub use status::{ConsumerStatus, Health, Status, StreamStatus, status};
+pub use tenant::{
+    Settling, TenantMessages, command_consumers, purge_tenant, remove_command_consumers, settling,
+    tenant_messages,
+};
 
 /// Where the stream files are.
 pub const STREAMS_DIR: Setting = Setting {

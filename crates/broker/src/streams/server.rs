@@ -216,10 +216,72 @@ impl<'a> Server<'a> {
         stream: &str,
         filter: &str,
     ) -> Result<Vec<u64>, ServerError> {
+        let (page, _) = self.subjects_from(stream, filter, 0).await?;
+        Ok(page.into_iter().map(|(_, count)| count).collect())
+    }
+
+    /// Every subject within `filter` that has messages, and how many.
+    pub(super) async fn subjects(
+        &self,
+        stream: &str,
+        filter: &str,
+    ) -> Result<Vec<(String, u64)>, ServerError> {
+        let mut found = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let (page, total) = self.subjects_from(stream, filter, found.len()).await?;
+            let is_last = page.is_empty() || found.len() + page.len() >= total;
+            found.extend(page);
+            if is_last {
+                return Ok(found);
+            }
+        }
+        Err(ServerError::Unreadable {
+            request: format!("STREAM.INFO.{stream}"),
+            field: "an end of the subjects",
+        })
+    }
+
+    /// A page of subjects, and how many there are in all.
+    async fn subjects_from(
+        &self,
+        stream: &str,
+        filter: &str,
+        offset: usize,
+    ) -> Result<(Vec<(String, u64)>, usize), ServerError> {
         let request = format!("STREAM.INFO.{stream}");
-        let answer = self.ask(&request, &json!({ "subjects_filter": filter })).await?;
+        let body = json!({ "subjects_filter": filter, "offset": offset });
+        let answer = self.ask(&request, &body).await?;
+        let total = answer.get("total").and_then(Value::as_u64).unwrap_or_default();
         let subjects = answer.pointer("/state/subjects").and_then(Value::as_object);
-        Ok(subjects.into_iter().flatten().filter_map(|(_, count)| count.as_u64()).collect())
+        let page = subjects.into_iter().flatten();
+        let page = page.filter_map(|(subject, count)| Some((subject.clone(), count.as_u64()?)));
+        Ok((page.collect(), usize::try_from(total).unwrap_or(usize::MAX)))
+    }
+
+    /// Removes every message whose subject is within `filter`.
+    pub(super) async fn purge(&self, stream: &str, filter: &str) -> Result<(), ServerError> {
+        let request = format!("STREAM.PURGE.{stream}");
+        self.ask(&request, &json!({ "filter": filter })).await.map(drop)
+    }
+
+    /// The names of every consumer of a stream; none where there is no such stream.
+    pub(super) async fn consumer_names(&self, stream: &str) -> Result<Vec<String>, ServerError> {
+        let request = format!("CONSUMER.NAMES.{stream}");
+        let mut found: Vec<String> = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let answer = match self.ask(&request, &json!({ "offset": found.len() })).await {
+                Err(ServerError::Refused { code: STREAM_NOT_FOUND, .. }) => return Ok(found),
+                answer => answer?,
+            };
+            let total = answer.get("total").and_then(Value::as_u64).unwrap_or_default();
+            let page = answer.get("consumers").and_then(Value::as_array);
+            let page = page.map(Vec::as_slice).unwrap_or_default();
+            found.extend(page.iter().filter_map(Value::as_str).map(str::to_owned));
+            if page.is_empty() || found.len() as u64 >= total {
+                return Ok(found);
+            }
+        }
+        Err(ServerError::Unreadable { request, field: "an end of the list" })
     }
 
     async fn ask<T: serde::Serialize>(

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 pub(crate) use progress::Progress;
-pub(crate) use selection::time;
+pub(crate) use selection::{ago as span_ms, time};
 
 use crate::environment;
 
@@ -79,6 +79,6 @@ fn bytes(bytes: &[u8]) -> std::io::Result<bool> {
 }
 
 /// What a sender chose, without anything that moves a terminal's cursor.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -186,7 +186,8 @@ pub(crate) fn time(text: &str) -> Result<UnixMillis, String> {
     )
 }
 
-fn ago(text: &str) -> Option<i64> {
+/// Milliseconds of a span such as 90s, 30m, 2h, 7d.
+pub(crate) fn ago(text: &str) -> Option<i64> {
     let unit_ms = match text.chars().last()? {
         's' => 1_000,
         'm' => 60_000,

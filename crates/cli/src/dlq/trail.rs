@@ -11,7 +11,7 @@ use broker::dead_letters::{Letter, STREAM};
 use clap::Args;
 use protocol::headers;
 use serde_json::{Value, json};
-use storage::{AuditEntry, Records};
+use storage::{AuditEntry, AuditFilter, Records};
 
 use super::harmless;
 use crate::clock::exact;
@@ -62,6 +62,8 @@ pub(crate) fn described(letter: &Letter, outcome: &str) -> Value {
     json!({
         "outcome": outcome,
         "subject": letter.header(headers::SUBJECT),
+        "tenant": letter.tenant(),
+        "device": letter.device(),
         "stream": letter.stream(),
         "sequence": letter.origin_sequence(),
         "message_id": letter.header(headers::MESSAGE_ID),
@@ -87,7 +89,10 @@ pub(crate) struct TrailCommand {
 pub(crate) async fn run(command: &TrailCommand) -> anyhow::Result<ExitCode> {
     let records = environment::records()?;
     let object = command.sequence.map(object);
-    let rows = records.audit_rows(ACTIONS, object.as_deref(), command.limit).await;
+    let object = object.as_deref();
+    let filter =
+        AuditFilter { action: ACTIONS, object, limit: command.limit, ..AuditFilter::default() };
+    let rows = records.audit_rows(filter).await;
     let rows = rows.context("reading the audit log")?;
     if command.output == TableFormat::Json {
         output::json(&rows)?;

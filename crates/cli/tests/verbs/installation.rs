@@ -64,8 +64,9 @@ fn a_device_is_admitted_once_and_for_one_tenant() {
     let mut place = Place::empty();
     place.declare_tenant(TENANT);
     place.declare_tenant(OTHER_TENANT);
-    let _nats = place.start_nats();
+    let (_nats, _postgres) = (place.start_nats(), place.start_postgres());
     assert!(place.wegweiser(&["accounts", "apply"]).status.success());
+    assert!(place.wegweiser(&["migrate"]).status.success());
     let creds = place.path("d.creds");
     let add = |tenant: &str, device: &str, role: &str, out: &str| {
         place.wegweiser(&[
@@ -89,13 +90,14 @@ fn a_device_is_admitted_once_and_for_one_tenant() {
     let over = add(TENANT, DEVICE, "device", text(&creds));
     assert_eq!(over.status.code(), Some(1), "an existing credentials file was written over");
     let again = place.path("again.creds");
-    let reissued = add(TENANT, DEVICE, "device-first-generation", text(&again));
-    assert_eq!(reissued.status.code(), Some(0), "{}", stderr(&reissued));
+    let reissued = add(TENANT, DEVICE, "device", text(&again));
+    assert_eq!(reissued.status.code(), Some(1), "a second credential that nobody can revoke");
+    assert!(stderr(&reissued).contains("wegweiser device rotate"), "{}", stderr(&reissued));
 
     let stolen = place.path("stolen.creds");
     let refused = add(OTHER_TENANT, DEVICE, "device", text(&stolen));
     assert_eq!(refused.status.code(), Some(1));
-    assert!(stderr(&refused).contains(&format!("issued for tenant {TENANT}")));
+    assert!(stderr(&refused).contains(&format!("registered with tenant {TENANT}")));
     assert!(!stolen.exists());
 
     let fresh = place.path("fresh.creds");

@@ -2,7 +2,7 @@
 
 use protocol::{Labels, UnixMillis};
 use serde_json::{Value, json};
-use storage::{HeartbeatWrite, Registration};
+use storage::{AuditFilter, HeartbeatWrite, Registration};
 
 use crate::support::{DEVICE, Place, RULE, TENANT, heartbeat, records, stderr, stdout};
 
@@ -67,7 +67,8 @@ async fn what_operators_set_wins_over_what_the_device_reports_and_both_filter() 
     let wrong = label(&["set", DEVICE, "Site=x"]);
     assert!(stderr(&wrong).contains("label key \"Site\""), "{}", stderr(&wrong));
 
-    let trail = records.audit_rows("device label", None, 10).await.unwrap();
+    let filter = AuditFilter { action: "device label", limit: 10, ..AuditFilter::default() };
+    let trail = records.audit_rows(filter).await.unwrap();
     let details: Vec<&Value> = trail.iter().map(|row| &row.detail["unset"]).collect();
     assert_eq!(details, [&json!(["site"]), &json!([])], "both changes, and no refusal");
     assert_eq!(trail[1].object, format!("device {DEVICE}"));

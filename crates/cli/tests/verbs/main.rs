@@ -9,4 +9,5 @@ mod labels;
 mod reading;
 mod support;
 mod tokens;
+mod tenants;
 mod usage;

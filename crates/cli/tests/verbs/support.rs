@@ -77,6 +77,9 @@ impl Place {
             text(&config),
             "--resolver-dir",
             text(&self.path("resolver")),
+            // Said, so that a small disk does not refuse what the streams may grow to one day.
+            "--max-file-store",
+            "64000000000",
             "--tls-cert",
             text(&files.certificate),
             "--tls-key",

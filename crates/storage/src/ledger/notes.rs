@@ -5,6 +5,9 @@
 //! after it is in its ring; a note leaves Redis only after Postgres has it; a note takes at most
 //! [`NOTE_MAX_BYTES`].
 
+use std::collections::BTreeSet;
+
+use protocol::TenantId;
 use redis::Pipeline;
 
 use super::{DeviceSession, NumberRun};
@@ -91,6 +94,42 @@ impl Rings {
         let (next, pairs): (u64, Vec<(String, String)>) = self.ask(&scan).await?;
         let notes = pairs.into_iter().map(|(session, text)| Note { session, text });
         Ok((next, notes.collect()))
+    }
+
+    /// How many sessions of a tenant have notes.
+    ///
+    /// # Errors
+    /// Redis is away or ill.
+    pub async fn count_notes_of(&self, tenant: TenantId) -> Result<u64, Unavailable> {
+        Ok(u64::try_from(self.sessions_of(tenant).await?.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Removes every note of a tenant, whether Postgres has it or not.
+    ///
+    /// # Errors
+    /// Redis is away or ill; a repetition does the rest.
+    pub async fn remove_notes_of(&self, tenant: TenantId) -> Result<(), Unavailable> {
+        for sessions in self.sessions_of(tenant).await?.chunks(NOTES_A_STEP) {
+            let mut remove = redis::cmd("HDEL");
+            remove.arg(self.ledger_key()).arg(sessions);
+            let _: u64 = self.ask(&remove).await?;
+        }
+        Ok(())
+    }
+
+    async fn sessions_of(&self, tenant: TenantId) -> Result<Vec<String>, Unavailable> {
+        let (mut cursor, mut found) = (0, BTreeSet::new());
+        loop {
+            let mut scan = redis::cmd("HSCAN");
+            scan.arg(self.ledger_key()).arg(cursor);
+            scan.arg("MATCH").arg(format!("{tenant}:*")).arg("COUNT").arg(NOTES_A_STEP);
+            let (next, pairs): (u64, Vec<(String, String)>) = self.ask(&scan).await?;
+            found.extend(pairs.into_iter().map(|(session, _)| session));
+            if next == 0 {
+                return Ok(found.into_iter().collect());
+            }
+            cursor = next;
+        }
     }
 
     /// Removes notes that Postgres has; one that was added to meanwhile stays.

@@ -24,17 +24,6 @@ pub struct Registration<'a> {
     pub role: &'a str,
 }
 
-/// A credential that is about to be handed out.
-#[derive(Clone, Copy, Debug)]
-pub struct Credential<'a> {
-    /// The device's public user key.
-    pub public_key: &'a str,
-    /// From when, in milliseconds since 1970.
-    pub issued_at: UnixMillis,
-    /// Until when, in milliseconds since 1970; `None`: without an end.
-    pub expires_at: Option<UnixMillis>,
-}
-
 /// Which devices to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeviceFilter {
@@ -81,15 +70,6 @@ on conflict (device_uuid) do update set
                    then excluded.role else d.role end
 returning d.tenant_uuid, d.state";
 
-// The tenant's row is locked, so that a suspension under way is waited for.
-const NOTE_CREDENTIAL: &str = "
-update devices set public_key = $3,
-       issued_at = to_timestamp($4::bigint / 1000.0),
-       expires_at = to_timestamp($5::bigint / 1000.0),
-       changed_at = clock_timestamp()
-where device_uuid = $1 and tenant_uuid = $2 and state = 'active'
-  and exists (select from tenants where tenant_uuid = $2 and state = 'active' for share)";
-
 const SET_STATE: &str = "
 update devices set state = $3, changed_at = clock_timestamp()
 where device_uuid = $1 and tenant_uuid = $2 and state <> $3";
@@ -133,36 +113,6 @@ impl Records {
         match DeviceState::read(row.get(1)) {
             DeviceState::Active => Ok(()),
             DeviceState::Revoked => Err(RegistryError::Revoked(wanted.device)),
-        }
-    }
-
-    /// Notes a credential before it is handed out. Nothing is noted, and none may be handed out,
-    /// where this fails.
-    ///
-    /// # Errors
-    /// Device or tenant is unknown, revoked or suspended, or Postgres is away, ill or not migrated.
-    pub async fn note_credential(
-        &self,
-        tenant: TenantId,
-        device: DeviceId,
-        credential: Credential<'_>,
-    ) -> Result<(), RegistryError> {
-        let connection = self.connection().await?;
-        let expires = credential.expires_at.map(|at| at.get());
-        let (id, owner, issued) = (device.as_uuid(), tenant.as_uuid(), credential.issued_at.get());
-        let values: [&(dyn ToSql + Sync); 5] =
-            [&id, &owner, &credential.public_key, &issued, &expires];
-        let noted = self.bounded(connection.execute(NOTE_CREDENTIAL, &values)).await?;
-        if noted.map_err(|error| failed(&error))? == 1 {
-            return Ok(());
-        }
-        let found = self.registered_device(device).await?;
-        match found.filter(|found| found.tenant == tenant) {
-            None => Err(RegistryError::UnknownDevice { tenant, device }),
-            Some(found) if found.state == DeviceState::Revoked => {
-                Err(RegistryError::Revoked(device))
-            }
-            Some(_) => Err(RegistryError::Suspended(tenant)),
         }
     }
 

@@ -1,0 +1,101 @@
+//! An installation without tenants, whose operator's identity key was taken away.
+
+#![expect(clippy::unwrap_used, reason = "clippy allows it in the test functions, not in helpers")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use broker::{Broker, BrokerSettings, ConnectError};
+use devstack::{Nats, Postgres, Redis};
+use serde_json::Value;
+
+use super::DEADLINE;
+use crate::support::{Place, stderr, stdout, text};
+
+/// How long a live connection may outlive the verb that ends it.
+pub(super) const CUT_WITHIN: Duration = Duration::from_secs(2);
+
+pub(super) struct World {
+    pub(super) place: Place,
+    pub(super) nats: Nats,
+    pub(super) _redis: Redis,
+    pub(super) _postgres: Postgres,
+}
+
+/// A program of ours that ends with its story.
+pub(super) struct Running(pub(super) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl World {
+    pub(super) async fn open() -> Self {
+        let mut place = Place::empty();
+        let (nats, redis) = (place.start_nats(), place.start_redis());
+        let postgres = place.start_postgres();
+        std::fs::remove_file(place.path("keys/operator/identity.nk")).unwrap();
+        let world = Self { place, nats, _redis: redis, _postgres: postgres };
+        for verb in [&["accounts", "apply"][..], &["streams", "apply"], &["migrate"]] {
+            world.done(verb);
+        }
+        world
+    }
+
+    /// Runs a verb that must succeed; what it printed.
+    pub(super) fn done(&self, arguments: &[&str]) -> String {
+        let said = self.place.wegweiser(arguments);
+        let code = said.status.code();
+        assert_eq!(code, Some(0), "{arguments:?}: {}{}", stdout(&said), stderr(&said));
+        stdout(&said)
+    }
+
+    /// Runs a verb that must fail; why it did.
+    pub(super) fn refused(&self, arguments: &[&str]) -> String {
+        let said = self.place.wegweiser(arguments);
+        assert_eq!(said.status.code(), Some(1), "{arguments:?}: {}", stdout(&said));
+        stderr(&said)
+    }
+
+    pub(super) fn json(&self, arguments: &[&str]) -> Value {
+        let said = self.done(&[arguments, &["--output", "json"]].concat());
+        serde_json::from_str(&said).unwrap()
+    }
+
+    pub(super) fn add_device(&self, tenant: &str, device: &str) -> PathBuf {
+        let creds = self.place.path(&format!("{device}.creds"));
+        let add = ["device", "add", "--tenant", tenant, "--device", device, "--creds-out"];
+        self.done(&[&add[..], &[text(&creds)]].concat());
+        creds
+    }
+
+    pub(super) async fn connect(&self, creds: &Path) -> Result<Broker, ConnectError> {
+        let settings = BrokerSettings {
+            url: self.nats.url().to_owned(),
+            creds: Some(creds.to_owned()),
+            ca: Some(self.place.path("tls/ca.pem")),
+            name: "story".to_owned(),
+        };
+        Broker::connect(&settings).await
+    }
+
+    pub(super) fn start(&self, program: &str, arguments: &[&str], role: &str) -> Running {
+        let mut command = self.place.program(program);
+        command.args(arguments).env("WEGWEISER_RECEIVER_LISTEN", "127.0.0.1:0");
+        command.env("NATS_CREDS", self.place.path(&format!("creds/{role}.creds")));
+        Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+/// Waits for a condition.
+pub(super) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < DEADLINE, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
