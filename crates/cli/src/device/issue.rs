@@ -57,7 +57,8 @@ pub(super) async fn issue(office: &Office, wanted: &Wanted<'_>) -> anyhow::Resul
     let public_key = user.subject.to_string();
     let noted = Credential {
         public_key: &public_key,
-        issued_at: millis(user.issued_at),
+        // The JWT knows seconds only, in which a device may be given several.
+        issued_at: UnixMillis::now(),
         expires_at: user.expires.map(millis),
     };
     office.records.note_credential(tenant, device, noted).await?;

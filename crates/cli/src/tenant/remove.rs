@@ -1,7 +1,7 @@
 //! `wegweiser tenant remove`: everything of a tenant goes, and the counts before and after prove it.
 //!
 //! The order keeps anything from coming back: first nobody of the tenant gets in any more, then the
-//! receivers settle what they hold, then streams, rings and rows go. Promises: exit code 0 means
+//! receivers settle what they hold, then streams, rings and rows go, and once more what came late. Promises: exit code 0 means
 //! that nothing is left, 1 names what is; cut off at any point, it is run again and does the rest.
 //! Refuses: to begin without a yes, and to delete under a receiver that still holds messages. The
 //! audit log stays: it tells of the removal.
@@ -33,9 +33,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// an instant only. What it has not taken is purged.
 const LOOKS_AT_NOBODY: u32 = 5;
 
-/// A receiver moves notes from Redis to Postgres; what it had read before they were removed is in
-/// Postgres after this time, and goes with the rows.
-const NOTES_ARRIVE_WITHIN: Duration = Duration::from_secs(2);
+/// The broker may still be storing what it had read when it ended the connections, and a receiver
+/// moving notes from Redis to Postgres: what is late shows after this time.
+const LATE_WITHIN: Duration = Duration::from_secs(2);
+/// Rounds of removing what came late. Nobody can send any more, so one is usual and two are enough.
+const ROUNDS_MAX: u32 = 5;
 
 #[derive(Debug, Args)]
 pub(super) struct Remove {
@@ -109,16 +111,22 @@ async fn remove(places: &Places, command: &Remove, before: &Census) -> anyhow::R
     }
     delete(server, &office.keys, tenant).await.context("removing the account")?;
 
-    drain(broker, Duration::from_secs(command.drain_seconds)).await?;
-    rings.remove_notes_of(tenant).await.context("removing the notes of the books")?;
-    let notes_arrive = Instant::now() + NOTES_ARRIVE_WITHIN;
-    streams::purge_tenant(broker, tenant).await.context("purging the streams")?;
-    let consumers = streams::command_consumers(broker, &before.devices).await?;
-    streams::remove_command_consumers(broker, &consumers).await?;
-    rings.remove_of(&before.devices).await.context("removing the rings")?;
-    tokio::time::sleep_until(notes_arrive).await;
-    office.records.remove_tenant_rows(tenant).await.context("removing the rows")?;
-    places.count(tenant, &before.devices).await.context("counting what is left")
+    let mut round = 1;
+    loop {
+        drain(broker, Duration::from_secs(command.drain_seconds)).await?;
+        streams::purge_tenant(broker, tenant).await.context("purging the streams")?;
+        let consumers = streams::command_consumers(broker, &before.devices).await?;
+        streams::remove_command_consumers(broker, &consumers).await?;
+        rings.remove_of(&before.devices).await.context("removing the rings")?;
+        rings.remove_notes_of(tenant).await.context("removing the notes of the books")?;
+        office.records.remove_tenant_rows(tenant).await.context("removing the rows")?;
+        tokio::time::sleep(LATE_WITHIN).await;
+        let left = places.count(tenant, &before.devices).await.context("counting what is left")?;
+        if left.is_empty() || round == ROUNDS_MAX {
+            return Ok(left);
+        }
+        round += 1;
+    }
 }
 
 /// Waits until receivers hold nothing that was sent before the tenant was shut out.

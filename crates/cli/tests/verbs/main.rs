@@ -8,6 +8,6 @@ mod installation;
 mod labels;
 mod reading;
 mod support;
-mod tokens;
 mod tenants;
+mod tokens;
 mod usage;
