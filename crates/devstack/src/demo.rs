@@ -19,7 +19,7 @@ use crate::local::BrokerFiles;
 use crate::programs::{self, Environment, Places};
 use crate::provision::{self, TENANTS};
 use crate::service::{Service, stop_all};
-use crate::{LocalStack, output, ready, tools};
+use crate::{LocalStack, RedisUser, output, ready, tools};
 
 const RECEIVERS: usize = 2;
 /// Devices of the two real agents, in the first two tenants.
@@ -172,6 +172,8 @@ impl Demo {
     ) -> Result<u32> {
         let mut environment = programs::reaching(&self.servers, &self.places.creds_of(role));
         environment.extend(self.places.database_sign_in(&self.servers, role));
+        let redis_user = if role == "web" { RedisUser::Web } else { RedisUser::Receiver };
+        environment.extend(self.places.redis_sign_in(redis_user));
         environment.extend(settings);
         let program = format!("wegweiser-{role}");
         let service = Service::start(name, &program, Vec::new(), environment, &self.dir)?;

@@ -37,5 +37,5 @@ pub use local::{LocalStack, LocalStackBuilder};
 pub use nats::{Nats, NatsBuilder};
 pub use postgres::{DatabaseAddress, Postgres, PostgresBuilder};
 pub use proxy::{CHUNK_BYTES_MAX, CHUNKS_IN_FLIGHT_MAX, TcpProxy};
-pub use redis::{Redis, RedisBuilder};
+pub use redis::{Redis, RedisBuilder, RedisUser};
 pub use stack_dir::{STACK_DIR_VARIABLE, stack_dir};

@@ -18,6 +18,7 @@ pub use control::{clean, down, status, up};
 pub use serve::serve;
 use state::{Ports, ServeLock};
 
+use crate::programs::Places;
 use crate::tls::{self, TlsFiles};
 use crate::{Nats, Postgres, Redis};
 
@@ -75,15 +76,17 @@ impl LocalStackBuilder {
             }
             server.start()
         };
+        let secrets = Places::of(&self.stack).secrets_made()?;
         let redis = || {
-            let mut server = Redis::builder().dir(self.stack.join("redis")).persist(true);
+            let mut server =
+                Redis::builder().dir(self.stack.join("redis")).persist(true).users(&secrets);
             if let Some(ports) = &ports {
                 server = server.preferred_port(ports.redis);
             }
             server.start()
         };
         let postgres = || {
-            let mut server = Postgres::builder().dir(self.stack.join("postgres"));
+            let mut server = Postgres::builder().dir(self.stack.join("postgres")).tls(tls.clone());
             if let Some(ports) = &ports {
                 server = server.preferred_port(ports.postgres);
             }
@@ -129,6 +132,11 @@ impl LocalStack {
     /// Options for the stack in `stack` (as [`crate::stack_dir`] gives it).
     pub fn builder(stack: impl Into<PathBuf>) -> LocalStackBuilder {
         LocalStackBuilder { stack: stack.into(), nats_config: None, nats_creds: None }
+    }
+
+    /// Its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.stack
     }
 
     /// The certificates that the broker's configuration may name.

@@ -19,11 +19,12 @@ use secrecy::SecretString;
 pub use address::DatabaseAddress;
 pub(crate) use template::template_home;
 
-use crate::account::Account;
+use crate::account::{Account, set_mode};
 use crate::dir_lock;
 use crate::home::Home;
 use crate::process::{Launch, Process, StopSignal};
 use crate::ready::{self, NotReady, wait_ready};
+use crate::tls::TlsFiles;
 use crate::tools;
 
 const MAX_CONNECTIONS_DEFAULT: u32 = 100;
@@ -39,6 +40,7 @@ pub struct PostgresBuilder {
     preferred_port: Option<u16>,
     fsync: bool,
     max_connections: u32,
+    tls: Option<TlsFiles>,
     settings: Vec<String>,
 }
 
@@ -76,6 +78,12 @@ impl PostgresBuilder {
         self
     }
 
+    /// Speaks TLS to who asks for it. The server has a copy of the key of its own.
+    pub fn tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
+        self
+    }
+
     /// A server setting, such as `log_statement=all`.
     pub fn setting(mut self, name_and_value: impl Into<String>) -> Self {
         self.settings.push(name_and_value.into());
@@ -99,6 +107,10 @@ impl PostgresBuilder {
         let dir = home.path().to_path_buf();
 
         let password = template::data_in(&dir, &bin_dir, account.as_ref(), self.fsync)?;
+        let mut settings = self.settings;
+        if let Some(files) = &self.tls {
+            settings.extend(tls_settings(files, &dir, account.as_ref())?);
+        }
         let recipe = Recipe {
             program: bin_dir.join("postgres"),
             socket_dir: socket_dir(&dir, account.as_ref())?,
@@ -106,7 +118,7 @@ impl PostgresBuilder {
             account,
             fsync: self.fsync,
             max_connections: self.max_connections,
-            settings: self.settings,
+            settings,
         };
         match ready::on_free_port(self.preferred_port, |port| Ok((recipe.start(port)?, port))) {
             Ok((process, port)) => Ok(Postgres { process, port, password, recipe, _home: home }),
@@ -134,6 +146,7 @@ impl Postgres {
             preferred_port: None,
             fsync: true,
             max_connections: MAX_CONNECTIONS_DEFAULT,
+            tls: None,
             settings: Vec::new(),
         }
     }
@@ -261,6 +274,24 @@ impl Recipe {
         wait_ready("postgres", &process, || address::accepts(port).then_some(()))?;
         Ok(process)
     }
+}
+
+/// Copies certificate and key to where the server's account reaches them, each time: they may have
+/// been made anew.
+fn tls_settings(files: &TlsFiles, dir: &Path, account: Option<&Account>) -> Result<[String; 3]> {
+    let (certificate, key) = (dir.join("server.pem"), dir.join("server.key"));
+    for (from, to, mode) in [(&files.certificate, &certificate, 0o644), (&files.key, &key, 0o600)] {
+        fs::copy(from, to).with_context(|| format!("copying {}", from.display()))?;
+        set_mode(to, mode)?;
+        if let Some(account) = account {
+            account.give(to)?;
+        }
+    }
+    Ok([
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={}", certificate.display()),
+        format!("ssl_key_file={}", key.display()),
+    ])
 }
 
 /// A directory for the Unix socket beside the data, or nothing where its path would be too long.

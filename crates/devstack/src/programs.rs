@@ -2,13 +2,15 @@
 //!
 //! Promises: secrets go through the environment, never through arguments.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use secrecy::ExposeSecret as _;
 
-use crate::LocalStack;
+use crate::{LocalStack, RedisUser};
 
 /// The path of `program`, built beside this one.
 ///
@@ -68,9 +70,25 @@ impl Places {
 
     /// How a service signs in at Postgres: as itself, where it has a role of its own there.
     pub(crate) fn database_sign_in(&self, stack: &LocalStack, role: &str) -> Environment {
-        let url = stack.postgres.address().with_user(&sign_in_name(role)).url_without_password();
+        let url = stack.postgres.address().with_user(&sign_in_name(role)).url_over_tls();
         let password = self.database_password(role).display().to_string();
         vec![("DATABASE_URL", url), ("WEGWEISER_DATABASE_PASSWORD_FILE", password)]
+    }
+
+    /// How somebody signs in at Redis.
+    pub(crate) fn redis_sign_in(&self, user: RedisUser) -> Environment {
+        let password = user.password_file(&self.secrets).display().to_string();
+        vec![
+            ("WEGWEISER_REDIS_USERNAME", user.name().to_owned()),
+            ("WEGWEISER_REDIS_PASSWORD_FILE", password),
+        ]
+    }
+
+    /// The directory of passwords and tokens, made where it is missing.
+    pub(crate) fn secrets_made(&self) -> Result<PathBuf> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.secrets);
+        made.with_context(|| format!("creating {}", self.secrets.display()))?;
+        Ok(self.secrets.clone())
     }
 
     /// Credentials of a service of the backend, or of a device.
@@ -79,21 +97,29 @@ impl Places {
     }
 }
 
+/// `DATABASE_URL` of the owner of the tables, over TLS.
+pub(crate) fn owner_url(stack: &LocalStack) -> String {
+    format!("{}?sslmode=require", stack.postgres.address().url().expose_secret())
+}
+
 /// The name by which a service signs in at Postgres.
 pub(crate) fn sign_in_name(role: &str) -> String {
     format!("weg_{role}")
 }
 
-/// What a program needs to reach the servers of `stack` with the credentials of `user`.
+/// What a program needs to reach the servers of `stack`, as the operator but for the broker.
 pub(crate) fn reaching(stack: &LocalStack, creds: &Path) -> Environment {
-    vec![
+    let mut environment = Places::of(stack.dir()).redis_sign_in(RedisUser::Operator);
+    environment.extend([
         ("NATS_URL", stack.nats.url().to_owned()),
         ("NATS_CREDS", creds.display().to_string()),
         ("WEGWEISER_NATS_CA", stack.tls().ca.display().to_string()),
-        ("DATABASE_URL", stack.postgres.address().url().expose_secret().to_owned()),
+        ("DATABASE_URL", owner_url(stack)),
+        ("WEGWEISER_DATABASE_CA", stack.tls().ca.display().to_string()),
         ("METRICS_REDIS_HOST", stack.redis.host().to_owned()),
         ("METRICS_REDIS_PORT", stack.redis.port().to_string()),
-    ]
+    ]);
+    environment
 }
 
 /// Runs one of our programs to its end and returns what it printed.

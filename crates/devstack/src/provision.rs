@@ -4,7 +4,6 @@
 //! repeated. The tenants of a local stack are samples, with ids that stay the same.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -78,12 +77,6 @@ pub(crate) fn apply(stack: &LocalStack, places: &Places) -> Result<()> {
 
 /// Sign-ins of the services, made once, and a token of the HTTP API, made anew each time.
 fn sign_in(places: &Places, environment: &Environment) -> Result<()> {
-    let secrets = &places.secrets;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(secrets)
-        .with_context(|| format!("creating {}", secrets.display()))?;
     for role in ["receiver", "web"] {
         let password = places.database_password(role);
         if !password.exists() {

@@ -2,13 +2,17 @@
 //!
 //! Promises: it listens on 127.0.0.1 only and is ready when [`RedisBuilder::start`] returns. By
 //! default it keeps nothing on disk: a kill empties it, as the rings' TTL would.
-//! Refuses to: set a password; nothing but this machine reaches it.
+//! Nothing but this machine reaches it; with [`RedisBuilder::users`] nobody without a password.
+
+mod users;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use rustix::process::Signal;
+
+pub use users::RedisUser;
 
 use crate::dir_lock;
 use crate::home::Home;
@@ -26,6 +30,7 @@ pub struct RedisBuilder {
     dir: Option<PathBuf>,
     preferred_port: Option<u16>,
     persist: bool,
+    secrets: Option<PathBuf>,
     extra_args: Vec<OsString>,
 }
 
@@ -56,6 +61,12 @@ impl RedisBuilder {
         self
     }
 
+    /// Lets in the users of `deploy/redis/users.acl` alone, with passwords in `secrets`.
+    pub fn users(mut self, secrets: impl Into<PathBuf>) -> Self {
+        self.secrets = Some(secrets.into());
+        self
+    }
+
     /// A further command line argument, such as `--maxmemory` and then `64mb`.
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.extra_args.push(arg.into());
@@ -74,12 +85,14 @@ impl RedisBuilder {
         let home = Home::open(self.dir.as_deref(), None)?;
         // Before a port is chosen: the one that a dying predecessor holds may be the preferred one.
         dir_lock::wait_unused(home.path())?;
-        let recipe = Recipe {
-            program,
-            dir: home.path().to_path_buf(),
-            persist: self.persist,
-            extra_args: self.extra_args,
-        };
+        let mut extra_args = self.extra_args;
+        if let Some(secrets) = &self.secrets {
+            let acl = home.path().join("users.acl");
+            users::write_acl(secrets, &acl)?;
+            extra_args.extend(["--aclfile".into(), acl.into()]);
+        }
+        let recipe =
+            Recipe { program, dir: home.path().to_path_buf(), persist: self.persist, extra_args };
         match ready::on_free_port(self.preferred_port, |port| Ok((recipe.start(port)?, port))) {
             Ok((process, port)) => Ok(Redis { process, port, recipe, _home: home }),
             Err(error) => Err(home.kept_for(error)),

@@ -15,7 +15,7 @@ use protocol::{DeviceId, MessageNumber, MetricPoint, MetricType, Reject, UnixMil
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{
     Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline, RedisConnectionInfo, RedisError,
-    RedisResult, Value,
+    RedisResult, TlsCertificates, Value,
 };
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -83,11 +83,7 @@ impl Rings {
         if let Some(password) = &settings.password {
             access = access.set_password(password.expose_secret());
         }
-        let address = ConnectionAddr::Tcp(settings.host.clone(), settings.port)
-            .into_connection_info()
-            .map_err(Unavailable::redis)?;
-        let client =
-            Client::open(address.set_redis_settings(access)).map_err(Unavailable::redis)?;
+        let client = client(settings, access)?;
         // Whether to try again is the receiver's decision, in one place.
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -253,6 +249,28 @@ impl Rings {
         let mut connection = self.connection.clone();
         pipeline.ignore_errors().query_async(&mut connection).await.map_err(Unavailable::redis)
     }
+}
+
+fn client(settings: &RedisSettings, access: RedisConnectionInfo) -> Result<Client, Unavailable> {
+    let (host, port) = (settings.host.clone(), settings.port);
+    let address = if settings.tls {
+        ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+    } else {
+        ConnectionAddr::Tcp(host, port)
+    };
+    let address = address.into_connection_info().map_err(Unavailable::redis)?;
+    let address = address.set_redis_settings(access);
+    if !settings.tls {
+        return Client::open(address).map_err(Unavailable::redis);
+    }
+    let root_cert = match &settings.ca {
+        None => None,
+        Some(path) => Some(std::fs::read(path).map_err(|error| {
+            Unavailable::redis(format!("WEGWEISER_REDIS_CA {}: {error}", path.display()))
+        })?),
+    };
+    let certificates = TlsCertificates { client_tls: None, root_cert };
+    Client::build_with_tls(address, certificates).map_err(Unavailable::redis)
 }
 
 /// `Ok(Some(_))`: this ring alone cannot be written. `Err`: Redis cannot be written.

@@ -55,9 +55,31 @@ const REDIS_PASSWORD_FILE: Setting = Setting {
     unit: "a path",
     help: "File with that user's password; absent: none.",
 };
+const REDIS_TLS: Setting = Setting {
+    name: "WEGWEISER_REDIS_TLS",
+    default: Some("off"),
+    unit: "off or on",
+    help: "Whether Redis is spoken to over TLS.",
+};
+const REDIS_CA: Setting = Setting {
+    name: "WEGWEISER_REDIS_CA",
+    default: None,
+    unit: "a path to a PEM file",
+    help: "Certificate authority of Redis; absent: the system's.",
+};
 /// Every setting of the rings.
-pub const REDIS_SETTINGS: &[Setting] =
-    &[HOST, PORT, DB, PREFIX, MAX_POINTS, TTL, REDIS_USERNAME, REDIS_PASSWORD_FILE];
+pub const REDIS_SETTINGS: &[Setting] = &[
+    HOST,
+    PORT,
+    DB,
+    PREFIX,
+    MAX_POINTS,
+    TTL,
+    REDIS_USERNAME,
+    REDIS_PASSWORD_FILE,
+    REDIS_TLS,
+    REDIS_CA,
+];
 
 const DATABASE_URL: Setting = Setting {
     name: "DATABASE_URL",
@@ -112,6 +134,10 @@ pub struct RedisSettings {
     pub username: Option<String>,
     /// Its password.
     pub password: Option<SecretString>,
+    /// Whether it is spoken to over TLS.
+    pub tls: bool,
+    /// Certificate authority; `None` trusts the system's.
+    pub ca: Option<PathBuf>,
 }
 
 impl RedisSettings {
@@ -132,6 +158,8 @@ impl RedisSettings {
             ttl: reader.seconds(&TTL, 1..=LONGEST_TTL_SECONDS),
             username: reader.optional(&REDIS_USERNAME),
             password: password(reader, &REDIS_PASSWORD_FILE),
+            tls: reader.one_of(&REDIS_TLS, &["off", "on"]) == "on",
+            ca: reader.path(&REDIS_CA),
         }
     }
 }

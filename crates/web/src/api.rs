@@ -4,15 +4,23 @@
 //! each once. Refuses: to answer with nothing where a server is away.
 
 mod caller;
+mod dead_letters;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
 use axum::{Json, Router};
+use broker::Broker;
 use protocol::{DeviceId, Labels, MetricType, TenantId};
 use serde::{Deserialize, Serialize};
 use storage::{ApiRole, DeviceRow, RingPoint, Rings, Scope, WalledRecords};
+
+use tokio::sync::Mutex;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::problem::Problem;
 use caller::{Caller, Viewer};
@@ -23,6 +31,8 @@ const LAST_DEFAULT_POINTS: u32 = 50;
 const LIMIT_DEFAULT_DEVICES: u32 = 100;
 /// Most devices in an answer.
 const LIMIT_MAX_DEVICES: u32 = 1_000;
+/// Dead letters that are sent again, by all callers together.
+const REPLAYS_A_SECOND: u32 = 100;
 const UUID_REMEDY: &str = "give a UUID: 8-4-4-4-12 hexadecimal digits";
 const METRIC_REMEDY: &str = "give 1 to 64 characters of [a-z0-9_], such as cpu_percent";
 
@@ -33,6 +43,37 @@ pub(crate) struct Api {
     pub(crate) walled: WalledRecords,
     /// Most points that a ring holds.
     pub(crate) ring_max_points: u32,
+    pub(crate) broker: SharedBroker,
+    pub(crate) replays: Replays,
+}
+
+/// The connection to the broker, once there is one.
+pub(crate) type SharedBroker = Arc<OnceLock<Broker>>;
+
+/// Keeps replays of all callers at a rate.
+#[derive(Clone)]
+pub(crate) struct Replays(Arc<Mutex<Interval>>);
+
+impl Replays {
+    pub(crate) fn at_the_usual_rate() -> Self {
+        let mut pace = tokio::time::interval(Duration::from_secs(1) / REPLAYS_A_SECOND);
+        // After a pause it goes on at the same rate.
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self(Arc::new(Mutex::new(pace)))
+    }
+
+    async fn turn(&self) {
+        self.0.lock().await.tick().await;
+    }
+}
+
+impl Api {
+    fn broker(&self) -> Result<&Broker, Problem> {
+        self.broker.get().ok_or_else(|| {
+            let detail = "the broker was not reached yet; see /readyz".to_owned();
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "server unavailable", detail)
+        })
+    }
 }
 
 /// Read from pairs, since `label` may be repeated.
@@ -105,6 +146,7 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/v1/devices", get(devices))
         .route("/v1/devices/{device}", get(device))
         .route("/v1/devices/{device}/metrics/{metric}", get(metric))
+        .merge(dead_letters::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .with_state(api)
@@ -195,7 +237,7 @@ async fn unknown_path(uri: Uri) -> Problem {
 }
 
 async fn unknown_method(method: Method) -> Problem {
-    let detail = format!("{method} is not possible here; use GET");
+    let detail = format!("{method} is not possible here; see docs/api.md");
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "unknown method", detail)
 }
 

@@ -12,6 +12,8 @@ use runtime::shutdown::CancellationToken;
 use storage::{Records, Rings, Scope, WalledRecords};
 use tokio::task::JoinSet;
 
+use crate::api::SharedBroker;
+
 /// Between two questions to what is up.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Delays between questions to what is down grow from the first to the longest.
@@ -24,7 +26,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 enum Check {
     Redis(Rings),
     Postgres(Records),
-    Broker { settings: BrokerSettings, connection: Option<Box<Broker>> },
+    Broker { settings: BrokerSettings, connection: SharedBroker },
 }
 
 impl Check {
@@ -39,16 +41,18 @@ impl Check {
                     return Err("the schema is not up to date; run: wegweiser migrate".to_owned());
                 }
             }
-            Self::Broker { connection: Some(broker), .. } => {
-                if !broker.is_connected() {
+            Self::Broker { settings, connection } => match connection.get() {
+                Some(broker) if !broker.is_connected() => {
                     let reason = broker.last_error().map(|said| broker::explained(&said));
                     return Err(reason.unwrap_or_else(|| "the connection is lost".to_owned()));
                 }
-            }
-            Self::Broker { settings, connection } => {
-                let broker = Broker::connect(settings).await;
-                *connection = Some(Box::new(broker.map_err(|error| error.to_string())?));
-            }
+                Some(_) => {}
+                None => {
+                    let broker = Broker::connect(settings).await;
+                    // This task alone sets it.
+                    let _ = connection.set(broker.map_err(|error| error.to_string())?);
+                }
+            },
         }
         Ok(())
     }
@@ -59,13 +63,13 @@ pub(crate) fn watch(
     health: &Health,
     rings: Rings,
     walled: &WalledRecords,
-    broker: BrokerSettings,
+    (broker, connection): (BrokerSettings, SharedBroker),
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let checks = [
         ("redis", Check::Redis(rings)),
         ("postgres", Check::Postgres(walled.within(Scope::Nobody))),
-        ("broker", Check::Broker { settings: broker, connection: None }),
+        ("broker", Check::Broker { settings: broker, connection }),
     ];
     let mut tasks = JoinSet::new();
     for (name, check) in checks {

@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::api::{self, Api};
+use crate::api::{self, Api, Replays, SharedBroker};
 use crate::guard::{self, Peer};
 use crate::readiness;
 use crate::settings::WebSettings;
@@ -57,9 +57,16 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
         .await
         .with_context(|| format!("listening on {} (WEGWEISER_WEB_LISTEN)", settings.listen))?;
     let health = Health::default();
-    let broker = settings.broker.clone();
+    let connection = SharedBroker::default();
+    let broker = (settings.broker.clone(), connection.clone());
     let watched = readiness::watch(&health, rings.clone(), &walled, broker, &stop);
-    let api = Api { rings, walled, ring_max_points: settings.redis.max_points };
+    let api = Api {
+        rings,
+        walled,
+        ring_max_points: settings.redis.max_points,
+        broker: connection,
+        replays: Replays::at_the_usual_rate(),
+    };
     let secure = settings.tls.is_some();
     tracing::info!(address = %listener.local_addr()?, tls = secure, "listening");
     let doors = Doors { router: router(api, health, &metrics), tls: acceptor };

@@ -125,7 +125,6 @@ async fn services_may_do_their_own_work_and_no_more() {
     let heartbeat = format!("tenant.{TENANT}.device.{DEVICE}.status.heartbeat");
     let command = format!("tenant.{TENANT}.device.{DEVICE}.command");
     let never = [
-        heartbeat.as_str(),
         command.as_str(),
         "$JS.API.STREAM.CREATE.MINE",
         "$JS.API.STREAM.UPDATE.METRICS",
@@ -147,6 +146,8 @@ async fn services_may_do_their_own_work_and_no_more() {
         }
         assert!(!service.refuses_publish("$JS.API.STREAM.INFO.METRICS").await, "{role}");
     }
+    let mut receiver = stage.connect(&stage.backend_user("receiver")).await;
+    assert!(receiver.refuses_publish(&heartbeat).await);
     let mut web = stage.connect(&stage.backend_user("web")).await;
     for subject in
         ["dead.x", "$JS.API.CONSUMER.MSG.NEXT.METRICS.rings", "$JS.API.DIRECT.GET.METRICS"]

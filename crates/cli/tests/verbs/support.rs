@@ -131,6 +131,8 @@ pub(crate) fn rings(redis: &Redis) -> Rings {
         ttl: Duration::from_secs(900),
         username: None,
         password: None,
+        tls: false,
+        ca: None,
     };
     Rings::open(&settings).unwrap()
 }

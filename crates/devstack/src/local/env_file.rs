@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use secrecy::ExposeSecret as _;
 
 use super::LocalStack;
 use super::state::write_whole;
-use crate::programs::Places;
+use crate::RedisUser;
+use crate::programs::{self, Places};
 
 /// Writes the file; `web` is the URL of the web service where one runs.
 pub(super) fn write(stack: &LocalStack, web: Option<&str>, path: &Path) -> Result<()> {
@@ -24,12 +24,14 @@ pub(super) fn write(stack: &LocalStack, web: Option<&str>, path: &Path) -> Resul
         // Of no use where the credentials are somebody else's, and in nobody's way.
         nats.extend(Places::of(&stack.stack).environment());
     }
-    let database_url = stack.postgres.address().url();
-    let database = [("DATABASE_URL", database_url.expose_secret().to_owned())];
-    let redis = [
+    let ca = stack.tls.ca.display().to_string();
+    let database =
+        [("DATABASE_URL", programs::owner_url(stack)), ("WEGWEISER_DATABASE_CA", ca.clone())];
+    let mut redis = vec![
         ("METRICS_REDIS_HOST", stack.redis.host().to_owned()),
         ("METRICS_REDIS_PORT", stack.redis.port().to_string()),
     ];
+    redis.extend(Places::of(&stack.stack).redis_sign_in(RedisUser::Operator));
     let mut text = String::from(
         "# Written at each start of the local stack. It holds a password. What is set already wins.\n",
     );
@@ -37,7 +39,6 @@ pub(super) fn write(stack: &LocalStack, web: Option<&str>, path: &Path) -> Resul
     group_text(&mut text, "${DATABASE_URL:-}", &database)?;
     group_text(&mut text, "${METRICS_REDIS_HOST:-}${METRICS_REDIS_PORT:-}", &redis)?;
     if let Some(url) = web {
-        let ca = stack.tls.ca.display().to_string();
         let token = Places::of(&stack.stack).api_token().display().to_string();
         let web = [
             ("WEGWEISER_WEB_URL", url.to_owned()),

@@ -62,6 +62,12 @@ impl DatabaseAddress {
         format!("postgres://{user}@{host}:{port}/{database}")
     }
 
+    /// `postgres://user@host:port/database`, over TLS, for a password that is told elsewhere.
+    #[must_use]
+    pub fn url_over_tls(&self) -> String {
+        format!("{}?sslmode=require", self.url_without_password())
+    }
+
     /// `postgres://user:password@host:port/database`, as `DATABASE_URL` has it.
     #[must_use]
     pub fn url(&self) -> SecretString {

@@ -1,6 +1,6 @@
 //! Who asks: the token of the `Authorization` header, and what it is worth.
 //!
-//! Promises: a handler that takes a [`Viewer`] runs only for a token of at least that role, and gets at records within that token's scope alone: there is no other way to them.
+//! Promises: a handler that takes a [`Viewer`] or an [`Operator`] runs only for a token of at least that role, and gets at records within that token's scope alone: there is no other way to them.
 //! Each request asks the database, so that a revoked token ends with the next one.
 
 use axum::extract::FromRequestParts;
@@ -10,6 +10,7 @@ use storage::{ApiRole, ApiToken, ApiTokenRefusal, Records, Scope, WalledRecords}
 
 use super::Api;
 use crate::problem::Problem;
+use uuid::Uuid;
 
 /// Somebody with a good token.
 #[derive(Clone, Debug)]
@@ -19,12 +20,18 @@ pub(crate) struct Caller {
     pub(crate) role: ApiRole,
     /// Who it is, as whoever made the token said.
     pub(crate) name: String,
+    token: Uuid,
 }
 
 impl Caller {
     /// The records within his scope.
     pub(crate) const fn records(&self) -> &Records {
         &self.records
+    }
+
+    /// As the audit log names him.
+    pub(crate) fn who(&self) -> String {
+        format!("{} by API token {}", self.name, self.token)
     }
 
     async fn of(parts: &Parts, walled: &WalledRecords) -> Result<Self, Problem> {
@@ -45,6 +52,7 @@ impl Caller {
             scope: known.scope,
             role: known.role,
             name: known.name,
+            token: known.id,
         })
     }
 
@@ -60,11 +68,22 @@ impl Caller {
 /// May read.
 pub(crate) struct Viewer(pub(crate) Caller);
 
+/// May replay and discard too.
+pub(crate) struct Operator(pub(crate) Caller);
+
 impl FromRequestParts<Api> for Viewer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         Caller::at_least(ApiRole::Viewer, parts, api).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Api> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        Caller::at_least(ApiRole::Operator, parts, api).await.map(Self)
     }
 }
 

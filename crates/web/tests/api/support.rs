@@ -67,6 +67,8 @@ impl Servers {
             ttl: Duration::from_secs(900),
             username: None,
             password: None,
+            tls: false,
+            ca: None,
         })
         .unwrap()
     }

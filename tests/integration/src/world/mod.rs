@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 pub(crate) use eventually::{eventually, eventually_within};
-pub(crate) use page::{get, scrape};
+pub(crate) use page::{ask, get, scrape};
 pub(crate) use process::Process;
 
 /// Longest that a story waits for something that should happen soon.
@@ -145,6 +145,17 @@ impl World {
         Process::start("wegweiser-receiver", &environment, self.dir.path())
     }
 
+    /// The web service with its own sign-in at Postgres.
+    pub(crate) fn web(&self, database: DatabaseAddress) -> Result<Process> {
+        let creds = self.backend_creds("web")?;
+        let mut environment = self.environment();
+        environment.retain(|(name, _)| name != "DATABASE_URL");
+        environment.push(("DATABASE_URL".to_owned(), database.url().expose_secret().to_owned()));
+        environment.push(("NATS_CREDS".to_owned(), creds.display().to_string()));
+        environment.push(("WEGWEISER_WEB_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
+        Process::start("wegweiser-web", &environment, self.dir.path())
+    }
+
     /// What `wegweiser` answers to an operator: its exit code and standard output; standard error
     /// where there is none.
     pub(crate) async fn wegweiser(&self, arguments: &[&str]) -> Result<(i32, String)> {
@@ -184,6 +195,8 @@ impl World {
             ttl: Duration::from_secs(900),
             username: None,
             password: None,
+            tls: false,
+            ca: None,
         })?)
     }
 

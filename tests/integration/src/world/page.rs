@@ -33,18 +33,36 @@ impl Page {
 
 /// The body of an answer. `listening`: words of the log line that gives the address.
 pub(crate) async fn get(process: &Process, listening: &str, path: &str) -> Result<String> {
+    let head = format!("GET {path} HTTP/1.1");
+    Ok(answer(process, listening, &head).await?.1)
+}
+
+/// Status and body of the web service's answer to who has this token.
+pub(crate) async fn ask(
+    web: &Process,
+    method: &str,
+    path: &str,
+    token: &str,
+) -> Result<(u16, String)> {
+    let head = format!("{method} {path} HTTP/1.1\r\nAuthorization: Bearer {token}");
+    let (status, body) = answer(web, ": listening", &head).await?;
+    Ok((status.parse()?, body))
+}
+
+async fn answer(process: &Process, listening: &str, head: &str) -> Result<(String, String)> {
     process.logs(listening).await?;
     let log = process.log();
     let line = log.lines().find(|line| line.contains(listening)).context("it was just there")?;
     let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
     let address = address.context("a line with its address")?;
     let mut connection = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let request = format!("{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await?;
-    let (_, body) = answer.split_once("\r\n\r\n").context("a head and a body")?;
-    Ok(body.to_owned())
+    let (head, body) = answer.split_once("\r\n\r\n").context("a head and a body")?;
+    let status = head.split(' ').nth(1).context("a status")?;
+    Ok((status.to_owned(), body.to_owned()))
 }
 
 pub(crate) async fn scrape(process: &Process, listening: &str) -> Result<Page> {
