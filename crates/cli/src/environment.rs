@@ -24,6 +24,9 @@ pub(crate) const INBOUND: [(&str, &str, &str); 4] = [
     ("RESPONSES", "records", "response"),
 ];
 
+/// The stream in which metric points wait that are put off, and the durable consumer that writes it.
+pub(crate) const PUT_OFF: (&str, &str) = ("METRICS_DEFERRED", "rings");
+
 /// Every setting of every verb.
 const SETTINGS: [&[Setting]; 6] = [
     broker::SETTINGS,

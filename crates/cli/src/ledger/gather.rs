@@ -9,10 +9,13 @@ use protocol::{DeviceId, DeviceSubject, KindCounts, MessageId, TenantId, UnixMil
 use storage::{DeviceSession, LedgerPlace, LedgerRow, Records, Rings};
 
 use super::balance::{Account, Ranges};
-use crate::environment::INBOUND;
+use crate::environment::{INBOUND, PUT_OFF};
 
 /// The accounts of one session, in the order of [`INBOUND`].
 pub(super) type Accounts = [Account; INBOUND.len()];
+
+/// Where [`INBOUND`] has the metrics.
+const METRICS_PLACE: usize = 0;
 
 type Numbers = HashMap<DeviceSession, [Vec<(u64, u64)>; INBOUND.len()]>;
 
@@ -58,6 +61,12 @@ impl Books {
         for (until, (stream, consumer, _)) in settled_until.iter_mut().zip(INBOUND) {
             let found = broker.applied_until(stream, consumer).await;
             *until = found.with_context(|| format!("looking at {stream}"))?;
+        }
+        let (stream, consumer) = PUT_OFF;
+        let put_off = broker.consumer_state(stream, consumer).await;
+        if !put_off.with_context(|| format!("looking at {stream}"))?.is_drained() {
+            // They have left their own stream and are not stored yet: nothing tells which.
+            settled_until[METRICS_PLACE] = UnixMillis::new(0);
         }
         let mut parked = Numbers::new();
         read_letters(whose, broker, &mut parked).await?;

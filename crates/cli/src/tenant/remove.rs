@@ -22,7 +22,7 @@ use storage::{RegistryError, TenantState};
 use tokio::time::Instant;
 
 use super::census::{Census, Places};
-use crate::environment::{self, INBOUND};
+use crate::environment::{self, INBOUND, PUT_OFF};
 use crate::office::Office;
 use crate::operation::{About, Operation};
 use crate::output::{self, Table, TableFormat};
@@ -132,7 +132,9 @@ async fn remove(places: &Places, command: &Remove, before: &Census) -> anyhow::R
 /// Waits until receivers hold nothing that was sent before the tenant was shut out.
 async fn drain(broker: &Broker, within: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + within;
-    for (stream, consumer, _) in INBOUND {
+    // After the metrics, since receivers put off some of them.
+    let consumers = INBOUND.map(|(stream, consumer, _)| (stream, consumer));
+    for (stream, consumer) in consumers.into_iter().chain([PUT_OFF]) {
         let newest = broker.stream_state(stream).await?.last_sequence;
         let mut looks_at_nobody = 0;
         loop {
