@@ -49,7 +49,11 @@ pub(crate) const MONITORING_INTERVAL: Setting = Setting {
 };
 pub(crate) const SPOOL_DIR: Setting = Setting {
     name: "WEGWEISER_AGENT_SPOOL_DIR",
-    default: Some("/var/lib/wegweiser-agent/spool"),
+    default: Some(if cfg!(windows) {
+        r"C:\ProgramData\Wegweiser\spool"
+    } else {
+        "/var/lib/wegweiser-agent/spool"
+    }),
     unit: "a path to a folder, or `off`",
     help: "Where messages are kept until a stream has them; with `off`, in memory only.",
 };

@@ -63,6 +63,35 @@ fn ids(session: SessionId, kind: &str, count: u64) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_spool_whose_emptying_ends_again_and_again_is_emptied_once() {
+    const WAITING: u64 = 300;
+    let nats = server();
+    Streams::open(nats.url()).await.create().await;
+    let dir = tempfile::tempdir().unwrap();
+    let earlier = outbox(spool(&dir, 200));
+    for _ in 0..WAITING {
+        earlier.hand_over(Kind::Response, UnixMillis::now(), "{}".into()).unwrap();
+    }
+    let session = earlier.session();
+    drop(earlier);
+    for _ in 0..4 {
+        let device = Device::deliver(&settings(nats.url()), outbox(spool(&dir, 200))).await;
+        let some = async || device.outbox.figures().response.recovered >= 30;
+        until("some are confirmed", some).await;
+        device.abort().await;
+    }
+    let device = Device::deliver(&settings(nats.url()), outbox(spool(&dir, 200))).await;
+    assert!(device.outbox.figures().response.earlier > 0, "the last run has something to do");
+    device.until_empty().await;
+    let mut arrived = Streams::open(nats.url()).await.ids("RECORDS").await;
+    arrived.sort();
+    let mut wanted = ids(session, "response", WAITING);
+    wanted.sort();
+    assert_eq!(arrived, wanted);
+    assert_eq!(device.close().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_new_goes_before_what_waited_which_goes_at_its_rate() {
     const PER_S: u32 = 50;
     let nats = server();
