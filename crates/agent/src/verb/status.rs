@@ -50,7 +50,11 @@ pub(super) fn run(command: &StatusCommand, overrides: &Overrides) -> anyhow::Res
             return Ok(ExitCode::from(UNKNOWN));
         }
     };
-    let service = service::state().unwrap_or_else(|error| format!("unknown: {error:#}"));
+    let service = service::state().unwrap_or_else(|error| {
+        // What systemd complains of has several lines; the first says it.
+        let text = format!("{error:#}");
+        format!("unknown: {}", text.lines().next().unwrap_or_default())
+    });
     let (report, state) = match &told {
         Told::NotRunning(report) => (report.as_deref(), State::NotRunning),
         Told::Running(report) => (Some(&**report), State::of(report)),
