@@ -17,6 +17,7 @@ use crate::condition::Condition;
 use crate::config::Told;
 use crate::crew::Crew;
 use crate::reload::{self, Requests};
+use crate::renew;
 use crate::service::Manager;
 use crate::settings::AgentSettings;
 use crate::status_file::StatusFile;
@@ -156,8 +157,15 @@ async fn connect_and_deliver(
         return Ok(outbox.figures().depth());
     };
     let broker = connected.context("connecting to the broker")?;
+    let renewing = async {
+        if let Some(creds) = &settings.broker.creds {
+            renew::keep(&broker, (settings.tenant, settings.device), creds).await;
+        }
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         left = outbox.deliver(&broker, stop, FLUSH_WITHIN) => Ok(left?),
         () = condition.clock().compare(&broker) => Ok(outbox.figures().depth()),
+        () = renewing => Ok(outbox.figures().depth()),
     }
 }

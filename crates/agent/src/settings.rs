@@ -23,6 +23,8 @@ pub(crate) const CREDS: Setting = Setting {
     unit: "a path",
     help: "Credentials file (mode 0600) of this device; they name it.",
 };
+/// Where enrolment puts them: there alone can the service renew them.
+pub(crate) const CREDS_USUAL: &str = "/var/lib/wegweiser-agent/device.creds";
 pub(crate) const TENANT: Setting = Setting {
     name: "WEGWEISER_TENANT",
     default: None,

@@ -1,6 +1,7 @@
 //! The verbs, one file each. Without one the agent runs.
 
 mod config;
+mod enroll;
 mod install;
 mod run;
 mod status;
@@ -33,6 +34,8 @@ enum Verb {
     Run,
     /// Look at the configuration without running.
     Config(config::ConfigCommand),
+    /// Get this device's first credentials with a token of your operator.
+    Enroll(enroll::EnrollCommand),
     /// Make the agent a service of this machine, and start it.
     Install(install::InstallCommand),
     /// Say how the agent of this machine fares.
@@ -62,6 +65,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.verb.unwrap_or(Verb::Run) {
         Verb::Run => run::run(&arguments.overrides)?,
         Verb::Config(command) => config::run(&command, &arguments.overrides)?,
+        Verb::Enroll(command) => enroll::run(&command, &arguments.overrides)?,
         Verb::Install(command) => install::run(&command, &arguments.overrides)?,
         Verb::Status(command) => return status::run(&command, &arguments.overrides),
         Verb::Uninstall(command) => install::run_uninstall(&command)?,

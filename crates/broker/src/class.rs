@@ -29,7 +29,7 @@ impl Class {
             Kind::Heartbeat => Some(Self::Heartbeat),
             Kind::Monitoring => Some(Self::Monitoring),
             Kind::Response => Some(Self::Response),
-            Kind::Command => None,
+            Kind::Command | Kind::Renewal => None,
         }
     }
 

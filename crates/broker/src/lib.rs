@@ -18,6 +18,7 @@ pub mod plan;
 mod publish;
 mod pull;
 mod refusal;
+mod renewal;
 mod reread;
 mod settings;
 mod sign_in;
@@ -36,6 +37,7 @@ pub use outbox::{
 pub use publish::{Deferred, Parked, PublishError, Ticket};
 pub use pull::Pull;
 pub use refusal::{explained, remedy};
+pub use renewal::{RenewalAsked, Renewals};
 pub use reread::{Reread, RereadMessage};
 pub use settings::{BrokerSettings, NATS_CA, NATS_URL, SETTINGS};
 pub use spool::SpoolSettings;

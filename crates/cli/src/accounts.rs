@@ -4,6 +4,8 @@
 //! to change anything but by `apply`, and to cut anybody off unless told.
 
 mod bootstrap;
+pub(crate) mod command_key;
+pub(crate) mod issuing;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,7 @@ enum Verb {
 
 /// What `plan` and `apply` work with.
 struct Opened {
+    settings: AccountsSettings,
     declared: Declared,
     keys: KeyDir,
     server: AccountServer,
@@ -73,21 +76,22 @@ async fn open() -> anyhow::Result<Opened> {
     let server = AccountServer::open(&broker.url, broker.ca.as_deref(), &keys)
         .await
         .context("connecting to the broker's system account")?;
-    Ok(Opened { declared, keys, server })
+    Ok(Opened { settings: accounts, declared, keys, server })
 }
 
 async fn run_plan(output: Format) -> anyhow::Result<ExitCode> {
-    let Opened { declared, keys, server } = open().await?;
+    let Opened { declared, keys, server, .. } = open().await?;
     let plan = plan(&server, &declared, &keys).await.context("planning the accounts")?;
     show(&plan, output)?;
     Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
 }
 
 async fn run_apply(allow_destructive: bool, output: Format) -> anyhow::Result<ExitCode> {
-    let Opened { declared, keys, server } = open().await?;
+    let Opened { settings, declared, keys, server } = open().await?;
     let destructive = if allow_destructive { Destructive::Allow } else { Destructive::Refuse };
     match apply(&server, &declared, &keys, destructive).await {
         Ok(applied) => {
+            issuing::keep(&settings, &declared, &keys)?;
             show(&applied.plan, output)?;
             if output == Format::Text && !applied.plan.is_empty() {
                 let (pushed, deleted) = (applied.pushed, applied.deleted);

@@ -6,6 +6,7 @@
 //! log.
 
 mod add;
+pub(crate) mod enroll_token;
 mod issue;
 pub(crate) mod label;
 mod list;

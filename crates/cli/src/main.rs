@@ -16,7 +16,6 @@ mod doctor;
 mod environment;
 mod fleet;
 mod ledger;
-mod lines;
 mod metrics;
 mod migrate;
 mod office;

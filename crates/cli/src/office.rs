@@ -1,5 +1,7 @@
 //! What verbs about tenants and devices work with: files, keys, registry, and the running broker.
 
+pub(crate) mod lines;
+
 use anyhow::{Context as _, bail};
 use broker::BrokerSettings;
 use broker::accounts::{AccountServer, AccountsSettings, Declared, DeclaredAccount};

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::accounts::AccountsCommand;
+use crate::accounts::command_key::CommandKeyCommand;
 use crate::api_token::ApiTokenCommand;
 use crate::arrived::ArrivedCommand;
 use crate::audit::AuditCommand;
 use crate::database_sign_in::DatabaseSignInCommand;
 use crate::device::DeviceCommand;
+use crate::device::enroll_token::EnrollTokenCommand;
 use crate::devices::DevicesCommand;
 use crate::dlq::DlqCommand;
 use crate::doctor::DoctorCommand;
@@ -47,6 +49,8 @@ enum Verb {
     DatabaseSignIn(DatabaseSignInCommand),
     /// Show who changed what, when, and what came of it.
     Audit(AuditCommand),
+    /// Show or rotate the keys that sign commands.
+    CommandKey(CommandKeyCommand),
     /// Register devices, issue, replace and revoke their credentials; label them.
     Device(DeviceCommand),
     /// List devices and whether they are online.
@@ -55,6 +59,8 @@ enum Verb {
     Dlq(DlqCommand),
     /// Check every part of the installation, with remedies.
     Doctor(DoctorCommand),
+    /// Make, list and revoke tokens that admit devices.
+    EnrollToken(EnrollTokenCommand),
     /// Simulate devices that report as the agent does.
     Fleet(FleetCommand),
     /// Show what devices sent, what is stored, and what is missing.
@@ -88,10 +94,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Arrived(command) => crate::arrived::run(&command).await,
         Verb::DatabaseSignIn(command) => crate::database_sign_in::run(&command).await,
         Verb::Audit(command) => crate::audit::run(&command).await,
+        Verb::CommandKey(command) => crate::accounts::command_key::run(&command),
         Verb::Device(command) => crate::device::run(command).await,
         Verb::Devices(command) => crate::devices::run(command).await,
         Verb::Dlq(command) => crate::dlq::run(command).await,
         Verb::Doctor(command) => crate::doctor::run(command).await,
+        Verb::EnrollToken(command) => crate::device::enroll_token::run(command).await,
         Verb::Fleet(command) => crate::fleet::run(command).await,
         Verb::Ledger(command) => crate::ledger::run(&command).await,
         Verb::Metrics(command) => crate::metrics::run(command).await,

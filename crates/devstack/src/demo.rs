@@ -142,6 +142,7 @@ impl Demo {
         let port = if ready::is_free(WEB_PORT) { WEB_PORT } else { ready::free_port()? };
         let (url, tls) = (format!("https://localhost:{port}"), self.servers.tls().clone());
         let settings = vec![
+            ("WEGWEISER_ISSUING_KEYS", self.places.issuing.display().to_string()),
             ("WEGWEISER_WEB_LISTEN", format!("127.0.0.1:{port}")),
             ("WEGWEISER_WEB_TLS_CERT", tls.certificate.display().to_string()),
             ("WEGWEISER_WEB_TLS_KEY", tls.key.display().to_string()),

@@ -33,6 +33,7 @@ pub(crate) type Environment = Vec<(&'static str, String)>;
 pub(crate) struct Places {
     pub(crate) keys: PathBuf,
     pub(crate) tenants: PathBuf,
+    pub(crate) issuing: PathBuf,
     pub(crate) creds: PathBuf,
     pub(crate) nats_config: PathBuf,
     /// Passwords and tokens, one a file of mode 0600.
@@ -44,6 +45,7 @@ impl Places {
         Self {
             keys: stack.join("keys"),
             tenants: stack.join("tenants"),
+            issuing: stack.join("issuing"),
             creds: stack.join("creds"),
             nats_config: stack.join("nats-server.conf"),
             secrets: stack.join("secrets"),
@@ -55,6 +57,7 @@ impl Places {
         vec![
             ("WEGWEISER_KEYS_DIR", self.keys.display().to_string()),
             ("WEGWEISER_TENANTS_DIR", self.tenants.display().to_string()),
+            ("WEGWEISER_ISSUING_KEYS", self.issuing.display().to_string()),
         ]
     }
 

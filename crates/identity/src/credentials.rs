@@ -1,7 +1,7 @@
 //! Credentials: a user's JWT and seed, in the decorated file that every NATS client reads.
 //!
 //! Promises: JWT and seed belong together; printing shows the user's public key and name only.
-//! Refuses: to be written with a mode wider than 0600, or over an existing file.
+//! Refuses: to be written with a mode wider than 0600, or over an existing file unless told.
 
 use std::fmt;
 use std::path::Path;
@@ -91,6 +91,14 @@ impl Credentials {
     /// When a file of that name exists or the directory cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), CredentialsError> {
         Ok(key_file::create(path, &self.decorated())?)
+    }
+
+    /// Writes the creds file, mode 0600, in place of one that may be there, whole or not at all.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn replace(&self, path: &Path) -> Result<(), CredentialsError> {
+        Ok(key_file::replace(path, &self.decorated())?)
     }
 
     /// The text of a creds file.

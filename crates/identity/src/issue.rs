@@ -122,19 +122,31 @@ fn sign_user(
     public: PublicKey,
     expires: Option<UnixSeconds>,
 ) -> Result<String, IssueError> {
+    let account_key = keys.account(account)?.public().clone();
+    sign_scoped(account, account_key, &keys.role(account, role)?, name, public, expires)
+}
+
+/// A user of `account_key` with the rights of the scope of `signer`.
+pub(crate) fn sign_scoped(
+    account: AccountName,
+    account_key: PublicKey,
+    signer: &SecretKey,
+    name: &str,
+    public: PublicKey,
+    expires: Option<UnixSeconds>,
+) -> Result<String, IssueError> {
     // The name goes into subjects: a wildcard or a dot in it would widen the role.
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > USER_NAME_MAX_BYTES || !name.chars().all(plain) {
         return Err(IssueError::Name(name.chars().take(USER_NAME_MAX_BYTES).collect()));
     }
     let subject = public.expect_kind(KeyKind::User).map_err(IssueError::PublicKey)?;
-    let account_key = keys.account(account)?.public().clone();
     let mut body = User::scoped(account_key);
     if let AccountName::Tenant(tenant) = account {
         // So that an agent given its credentials alone knows whose it is.
         body.tags.push(format!("tenant:{tenant}"));
     }
     Unsigned { subject, name: name.to_owned(), issued_at: UnixSeconds::now(), expires, body }
-        .sign(&keys.role(account, role)?)
+        .sign(signer)
         .map_err(IssueError::Token)
 }

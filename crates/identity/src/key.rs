@@ -4,11 +4,14 @@
 //! half only and wipes its seed when dropped. Refuses: a key of another kind than was asked for.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use nkeys::{KeyPair, KeyPairType};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+
+use crate::KeyDirError;
 
 /// Longest excerpt of a bad public key that an error repeats, in characters.
 const EXCERPT_CHARS: usize = 60;
@@ -22,6 +25,8 @@ pub enum KeyKind {
     Account,
     /// `U`: connects.
     User,
+    /// `V`: signs commands to devices; the broker never sees it.
+    Signer,
 }
 
 /// A public key in its 56 characters; safe to show.
@@ -39,10 +44,10 @@ pub struct SecretKey {
 /// A text that is no key of the wanted kind. Never repeats a seed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Not a public key of an operator, account or user.
+    /// Not a public key of a kind that we know.
     #[error(
-        "{0:?} is not a public key of an operator (O…), account (A…) or user (U…); \
-         give its 56 characters"
+        "{0:?} is not a public key of an operator (O…), account (A…), user (U…) or command \
+         signer (V…); give its 56 characters"
     )]
     NotPublic(String),
     /// A key of another kind.
@@ -70,6 +75,7 @@ impl KeyKind {
             Self::Operator => 'O',
             Self::Account => 'A',
             Self::User => 'U',
+            Self::Signer => 'V',
         }
     }
 
@@ -78,11 +84,12 @@ impl KeyKind {
             Self::Operator => KeyPairType::Operator,
             Self::Account => KeyPairType::Account,
             Self::User => KeyPairType::User,
+            Self::Signer => KeyPairType::Service,
         }
     }
 
     fn of(text: &str) -> Option<Self> {
-        [Self::Operator, Self::Account, Self::User]
+        [Self::Operator, Self::Account, Self::User, Self::Signer]
             .into_iter()
             .find(|kind| text.starts_with(kind.letter()))
     }
@@ -94,6 +101,7 @@ impl fmt::Display for KeyKind {
             Self::Operator => "an operator",
             Self::Account => "an account",
             Self::User => "a user",
+            Self::Signer => "a command signer",
         })
     }
 }
@@ -176,6 +184,14 @@ impl SecretKey {
         let pair = KeyPair::new(kind.pair_type());
         let seed = pair.seed().map_err(|_| KeyError::NotSeed { wanted: kind })?;
         Ok(Self { public: PublicKey(pair.public_key()), seed: SecretString::from(seed) })
+    }
+
+    /// The key that a file holds (mode 0600), made there if it is missing.
+    ///
+    /// # Errors
+    /// When the file is open to others or holds something else, or cannot be written.
+    pub fn kept_in(path: &Path, kind: KeyKind) -> Result<Self, KeyDirError> {
+        crate::key_dir::ensure(path, kind)
     }
 
     /// Reads a seed of the wanted kind.

@@ -7,6 +7,7 @@
 //! accounts/{SYS|BACKEND|tenant}/identity.nk      names the account; issues nobody
 //! accounts/{…}/first.jwt                SYS and BACKEND as servers first see them
 //! accounts/{…}/roles/{role}.nk          issues users of that role and of no other
+//! commands/{n}.nk                       signs commands to devices
 //! ```
 //! Promises: directories are 0700 and files 0600 or nothing is read; no file is ever overwritten,
 //! and none removed but by [`KeyDir::remove_account`];
@@ -341,13 +342,13 @@ impl KeyDir {
     }
 }
 
-fn load(path: &Path, kind: KeyKind) -> Result<SecretKey, KeyDirError> {
+pub(crate) fn load(path: &Path, kind: KeyKind) -> Result<SecretKey, KeyDirError> {
     let seed: SecretString = key_file::read(path)?;
     SecretKey::from_seed(seed, kind)
         .map_err(|source| KeyDirError::Key { path: path.to_owned(), source })
 }
 
-fn ensure(path: &Path, kind: KeyKind) -> Result<SecretKey, KeyDirError> {
+pub(crate) fn ensure(path: &Path, kind: KeyKind) -> Result<SecretKey, KeyDirError> {
     if path.exists() {
         return load(path, kind);
     }

@@ -1,7 +1,7 @@
 //! Files with secrets in them.
 //!
 //! Promises: a file is written whole (temporary name, sync, then its own name) with mode 0600, and
-//! an existing one stays as it is. Refuses: to read a file or use a directory that others can.
+//! an existing one stays as it is unless it is [`replace`]d. Refuses: to read a file or use a directory that others can.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
+use tempfile::NamedTempFile;
 
 use crate::JWT_MAX_BYTES;
 
@@ -99,6 +100,28 @@ pub(crate) fn read(path: &Path) -> Result<SecretString, KeyFileError> {
 
 /// Writes a new secret file; its directory must exist.
 pub(crate) fn create(path: &Path, content: &SecretString) -> Result<(), KeyFileError> {
+    let (file, directory) = write_aside(path, content)?;
+    if let Err(error) = file.persist_noclobber(path) {
+        return match error.error.kind() {
+            io::ErrorKind::AlreadyExists => Err(KeyFileError::Exists(path.to_owned())),
+            _ => Err(io_error("naming", path)(error.error)),
+        };
+    }
+    sync_directory(&directory)
+}
+
+/// Writes a secret file in place of one that may be there; at every instant it is one of the two.
+pub(crate) fn replace(path: &Path, content: &SecretString) -> Result<(), KeyFileError> {
+    let (file, directory) = write_aside(path, content)?;
+    file.persist(path).map_err(|error| io_error("naming", path)(error.error))?;
+    sync_directory(&directory)
+}
+
+/// The content in a file beside `path` that has no name of its own yet, and their directory.
+fn write_aside(
+    path: &Path,
+    content: &SecretString,
+) -> Result<(NamedTempFile, PathBuf), KeyFileError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -114,13 +137,7 @@ pub(crate) fn create(path: &Path, content: &SecretString) -> Result<(), KeyFileE
         file.write_all(b"\n").map_err(io_error("writing", path))?;
     }
     file.as_file().sync_all().map_err(io_error("syncing", path))?;
-    if let Err(error) = file.persist_noclobber(path) {
-        return match error.error.kind() {
-            io::ErrorKind::AlreadyExists => Err(KeyFileError::Exists(path.to_owned())),
-            _ => Err(io_error("naming", path)(error.error)),
-        };
-    }
-    sync_directory(directory)
+    Ok((file, directory.to_owned()))
 }
 
 /// Makes a directory for secrets where there is none, and checks one that is there.

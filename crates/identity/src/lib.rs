@@ -8,8 +8,10 @@
 
 mod account_name;
 mod claims;
+mod command_keys;
 mod credentials;
 mod issue;
+mod issuing;
 mod key;
 mod key_dir;
 mod key_file;
@@ -24,6 +26,7 @@ pub use claims::{
 };
 pub use credentials::{Credentials, CredentialsError};
 pub use issue::{DeviceRole, IssueError, issue_device, issue_device_jwt, issue_user};
+pub use issuing::{Exported, IssuingKeys};
 pub use key::{KeyError, KeyKind, PublicKey, SecretKey};
 pub use key_dir::{KeyDir, KeyDirError, KeyDirLock};
 pub use key_file::KeyFileError;

@@ -65,6 +65,9 @@ pub fn decode(
         Kind::Command => {
             return Err(Reject::UnknownSubject("a command is sent to a device, not by one".into()));
         }
+        Kind::Renewal => {
+            return Err(Reject::UnknownSubject("a renewal is answered at once, not kept".into()));
+        }
     };
     Ok((event, message_id))
 }
@@ -74,7 +77,7 @@ fn check_size(kind: &Kind, bytes: usize) -> Result<(), Reject> {
         Kind::Metric(_) => METRIC_PAYLOAD_MAX_BYTES,
         Kind::Heartbeat => HEARTBEAT_PAYLOAD_MAX_BYTES,
         Kind::Monitoring => MONITORING_PAYLOAD_MAX_BYTES,
-        Kind::Response | Kind::Command => RESPONSE_PAYLOAD_MAX_BYTES,
+        Kind::Response | Kind::Command | Kind::Renewal => RESPONSE_PAYLOAD_MAX_BYTES,
     };
     if bytes <= limit {
         return Ok(());

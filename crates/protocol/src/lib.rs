@@ -8,6 +8,7 @@
 mod command;
 mod dead_letter;
 mod decode;
+mod enrolment;
 mod heartbeat;
 mod ids;
 pub mod labels;
@@ -26,6 +27,7 @@ mod wire;
 pub use command::Command;
 pub use dead_letter::{DeadLetter, headers};
 pub use decode::{Event, decode};
+pub use enrolment::{EnrollAnswer, EnrollRequest, RenewAnswer, RenewRequest};
 pub use heartbeat::{Heartbeat, HeartbeatBody};
 pub use ids::{CommandId, DeviceId, IdError, SessionId, TenantId};
 pub use labels::{LabelError, Labels};

@@ -22,6 +22,8 @@ pub enum Kind {
     Response,
     /// An order to the device.
     Command,
+    /// A question for new credentials; answered at once, kept in no stream.
+    Renewal,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
             Self::Monitoring => "monitoring",
             Self::Response => "response",
             Self::Command => "command",
+            Self::Renewal => "renewal",
         }
     }
 }
@@ -98,6 +101,7 @@ impl fmt::Display for DeviceSubject {
             Kind::Monitoring => write!(f, "tenant.{tenant}.device.{device}.monitoring"),
             Kind::Response => write!(f, "tenant.{tenant}.device.{device}.response"),
             Kind::Command => write!(f, "tenant.{tenant}.device.{device}.command"),
+            Kind::Renewal => write!(f, "tenant.{tenant}.device.{device}.renew"),
         }
     }
 }
@@ -135,6 +139,7 @@ impl FromStr for DeviceSubject {
             (Some("device"), Some("monitoring"), None, None) => Kind::Monitoring,
             (Some("device"), Some("response"), None, None) => Kind::Response,
             (Some("device"), Some("command"), None, None) => Kind::Command,
+            (Some("device"), Some("renew"), None, None) => Kind::Renewal,
             _ => return Err(unknown()),
         };
         Ok(Self { tenant, device, kind })
@@ -156,6 +161,7 @@ mod tests {
             format!("device.{D}.monitoring"),
             format!("device.{D}.response"),
             format!("device.{D}.command"),
+            format!("device.{D}.renew"),
         ] {
             let text = format!("tenant.{T}.{tail}");
             let subject: DeviceSubject = text.parse().unwrap();

@@ -50,6 +50,12 @@ impl Backoff {
 pub fn reconnect_delay(attempt: usize, first: Duration, longest: Duration) -> Duration {
     let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
     let span = first.saturating_mul(1 << doublings).min(longest);
+    jittered(span)
+}
+
+/// A random part of `span`, so that what was started together does not end together.
+#[must_use]
+pub fn jittered(span: Duration) -> Duration {
     span.mul_f64(rand::random::<f64>())
 }
 

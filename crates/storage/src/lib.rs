@@ -10,6 +10,7 @@ mod api_tokens;
 mod applied;
 mod audit;
 mod connectivity;
+mod enrolment;
 mod fleet;
 mod labels;
 mod ledger;
@@ -31,6 +32,9 @@ mod walls;
 pub use api_tokens::{ApiRole, ApiToken, ApiTokenRefusal, ApiTokenRow, KnownApiToken, NewApiToken};
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use connectivity::{DeviceRow, HeartbeatWrite};
+pub use enrolment::{
+    EnrollToken, EnrollTokenRow, Enrolled, Enrolment, EnrolmentError, NewEnrollToken, Renewal,
+};
 pub use fleet::{Attention, PoolUse, TenantCounts};
 pub use labels::{LabelChange, LabelChangeError};
 pub use ledger::{

@@ -1,7 +1,7 @@
 //! What every request passes before a handler sees it.
 //!
 //! Promises: each answer carries the request's id; a request is bounded in length and in time.
-//! Refuses: where there is no sign-in, a request from another machine, and one that a web page of
+//! Refuses, but for enrolment: where there is no sign-in, a request from another machine, and one that a web page of
 //! another site had a browser send here (its `Host` is not this machine).
 
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, HOST};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use opentelemetry::KeyValue;
@@ -22,8 +22,8 @@ use crate::problem::Problem;
 
 /// Longest path with query.
 const URL_MAX_BYTES: usize = 2_048;
-/// Largest body; no request needs one.
-const BODY_MAX_BYTES: u64 = 0;
+/// Largest body of a request that has one.
+const BODY_MAX_BYTES: u64 = 16 * 1024;
 /// Longest id of a caller that is taken over.
 const REQUEST_ID_MAX_BYTES: usize = 64;
 /// Longest time for an answer.
@@ -89,8 +89,9 @@ fn refusal(request: &Request) -> Option<Problem> {
         let detail = format!("path and query have {length} bytes; at most {URL_MAX_BYTES}");
         return Some(Problem::new(StatusCode::URI_TOO_LONG, "URL too long", detail));
     }
-    if request.body().size_hint().upper().is_none_or(|bytes| bytes > BODY_MAX_BYTES) {
-        let detail = "no request here takes a body; send none".to_owned();
+    let body_max = if request.method() == Method::POST { BODY_MAX_BYTES } else { 0 };
+    if request.body().size_hint().upper().is_none_or(|bytes| bytes > body_max) {
+        let detail = format!("a body may have {body_max} bytes here, and says how many it has");
         return Some(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large", detail));
     }
     if request.uri().path().starts_with(WITH_SIGN_IN) { None } else { from_elsewhere(request) }

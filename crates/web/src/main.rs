@@ -4,12 +4,12 @@
 //! `/readyz` and in each answer that needs it. Refuses: to be reached by others without TLS.
 
 mod api;
+mod enrolment;
 mod guard;
 mod problem;
 mod readiness;
 mod server;
 mod settings;
-mod tls;
 
 use std::io::Write as _;
 use std::process::ExitCode;

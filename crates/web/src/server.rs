@@ -4,6 +4,8 @@
 //! under way are answered within the grace time; a connection counts from its first byte, so that a
 //! TLS handshake that hangs is bounded too.
 
+mod tls;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +27,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::api::{self, Api, Replays, SharedBroker};
+use crate::enrolment::{self, Enrolling, Issuer};
 use crate::guard::{self, Peer};
 use crate::readiness;
 use crate::settings::WebSettings;
-use crate::tls::Certificates;
+use tls::Certificates;
+pub(crate) use tls::TlsFiles;
 
 /// Connections at one time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -57,6 +61,13 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
         .await
         .with_context(|| format!("listening on {} (WEGWEISER_WEB_LISTEN)", settings.listen))?;
     let health = Health::default();
+    let issuer = match &settings.enrolment {
+        Some(enrolment) => Some(Issuer::open(enrolment, walled.clone())?),
+        None => None,
+    };
+    let renewing = issuer.clone().map(|issuer| {
+        tokio::spawn(enrolment::answer_renewals(settings.broker.clone(), issuer, stop.clone()))
+    });
     let connection = SharedBroker::default();
     let broker = (settings.broker.clone(), connection.clone());
     let watched = readiness::watch(&health, rings.clone(), &walled, broker, &stop);
@@ -69,7 +80,8 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     };
     let secure = settings.tls.is_some();
     tracing::info!(address = %listener.local_addr()?, tls = secure, "listening");
-    let doors = Doors { router: router(api, health, &metrics), tls: acceptor };
+    let doors =
+        Doors { router: router(api, Enrolling::new(issuer), health, &metrics), tls: acceptor };
     let follow = async {
         match &certificates {
             Some(certificates) => certificates.follow(&stop).await,
@@ -78,14 +90,18 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     };
     let (followed, ()) = tokio::join!(follow, doors.accept(listener, &stop));
     watched.join_all().await;
+    if let Some(renewing) = renewing {
+        renewing.await.context("answering renewals")?;
+    }
     metrics.finish().await;
     tracing::info!("stopped");
     followed
 }
 
-fn router(api: Api, health: Health, metrics: &Metrics) -> Router {
+fn router(api: Api, enrolling: Enrolling, health: Health, metrics: &Metrics) -> Router {
     let requests = guard::requests(&metrics.meter());
     api::routes(api)
+        .merge(enrolment::routes(enrolling))
         .merge(health::routes(health, metrics.clone()))
         .layer(middleware::from_fn(guard::bound))
         .layer(middleware::from_fn_with_state(requests, guard::name_and_log))

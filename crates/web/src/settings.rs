@@ -1,13 +1,16 @@
 //! The web service's settings.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use broker::BrokerSettings;
+use broker::accounts::ISSUING_KEYS;
 use runtime::settings::{Mistakes, Reader, Setting, markdown_table};
 use runtime::telemetry::{self, TelemetrySettings};
 use storage::{PostgresSettings, RedisSettings};
 
-use crate::tls::TlsFiles;
+use crate::server::TlsFiles;
 
 const LISTEN: Setting = Setting {
     name: "WEGWEISER_WEB_LISTEN",
@@ -28,8 +31,31 @@ const TLS_KEY: Setting = Setting {
     unit: "a path to a PEM file",
     help: "Key of that certificate, mode 0600.",
 };
-const SETTINGS: [&[Setting]; 5] = [
+const ENROLL_URL: Setting = Setting {
+    name: "WEGWEISER_ENROLL_NATS_URL",
+    default: None,
+    unit: "a URL such as tls://host:4222, or several with commas between",
+    help: "The broker's address as devices that enrol are told it; absent: NATS_URL.",
+};
+const ENROLL_CA: Setting = Setting {
+    name: "WEGWEISER_ENROLL_NATS_CA",
+    default: None,
+    unit: "a path to a PEM file",
+    help: "Certificate authority that devices that enrol are given for it; absent: WEGWEISER_NATS_CA.",
+};
+const DEVICE_LIFETIME: Setting = Setting {
+    name: "WEGWEISER_DEVICE_LIFETIME_SECONDS",
+    default: Some("2592000"),
+    unit: "seconds",
+    help: "How long a device's credentials are good that it is given or renews; it renews them \
+           after two thirds.",
+};
+/// Shortest and longest life of a device's credentials, in seconds.
+const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 6..=10 * 366 * 86_400;
+const ENROLMENT: &[Setting] = &[ISSUING_KEYS, ENROLL_URL, ENROLL_CA, DEVICE_LIFETIME];
+const SETTINGS: [&[Setting]; 6] = [
     &[LISTEN, TLS_CERT, TLS_KEY],
+    ENROLMENT,
     broker::SETTINGS,
     storage::REDIS_SETTINGS,
     storage::POSTGRES_SETTINGS,
@@ -42,10 +68,24 @@ pub(crate) struct WebSettings {
     pub(crate) listen: SocketAddr,
     /// `None`: plain, on loopback.
     pub(crate) tls: Option<TlsFiles>,
+    /// `None`: devices neither enrol nor renew here.
+    pub(crate) enrolment: Option<EnrolmentSettings>,
     pub(crate) broker: BrokerSettings,
     pub(crate) redis: RedisSettings,
     pub(crate) postgres: PostgresSettings,
     pub(crate) telemetry: TelemetrySettings,
+}
+
+/// How devices get and renew their credentials.
+#[derive(Debug)]
+pub(crate) struct EnrolmentSettings {
+    /// Issuing directory.
+    pub(crate) keys: PathBuf,
+    /// The broker's URLs as devices are told them.
+    pub(crate) servers: String,
+    /// The authority that they are given.
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) lifetime: Duration,
 }
 
 /// Every setting as a markdown table.
@@ -61,10 +101,12 @@ impl WebSettings {
 
     fn read_with(mut reader: Reader) -> Result<Self, Mistakes> {
         let tls = tls(&mut reader);
+        let broker = BrokerSettings::read(&mut reader, "wegweiser-web");
         let settings = Self {
             listen: listen(&mut reader, tls.is_some()),
             tls,
-            broker: BrokerSettings::read(&mut reader, "wegweiser-web"),
+            enrolment: enrolment(&mut reader, &broker),
+            broker,
             redis: RedisSettings::read(&mut reader),
             postgres: PostgresSettings::read(&mut reader),
             telemetry: TelemetrySettings::read(&mut reader),
@@ -88,6 +130,16 @@ fn listen(reader: &mut Reader, tls: bool) -> SocketAddr {
         reader.mistake(&LISTEN, problem);
     }
     address
+}
+
+fn enrolment(reader: &mut Reader, broker: &BrokerSettings) -> Option<EnrolmentSettings> {
+    let lifetime = reader.seconds(&DEVICE_LIFETIME, LIFETIME_SECONDS);
+    Some(EnrolmentSettings {
+        servers: reader.optional(&ENROLL_URL).unwrap_or_else(|| broker.url.clone()),
+        ca: reader.path(&ENROLL_CA).or_else(|| broker.ca.clone()),
+        lifetime,
+        keys: reader.path(&ISSUING_KEYS)?,
+    })
 }
 
 fn tls(reader: &mut Reader) -> Option<TlsFiles> {

@@ -7,6 +7,7 @@
 mod world;
 
 mod delivery;
+mod enrolment;
 mod first_generation;
 mod flood;
 mod ledger;

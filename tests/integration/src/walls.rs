@@ -97,7 +97,7 @@ async fn beat(
 }
 
 /// A sign-in that is a member of `role` and of nothing else.
-async fn sign_in(database: &DatabaseAddress, role: &str) -> Result<DatabaseAddress> {
+pub(crate) async fn sign_in(database: &DatabaseAddress, role: &str) -> Result<DatabaseAddress> {
     let user = format!("story_{}", Uuid::now_v7().simple());
     let sql = format!("create role {user} login password 'story' in role {role}");
     sql_client(database).await?.batch_execute(&sql).await?;

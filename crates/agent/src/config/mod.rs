@@ -108,6 +108,19 @@ pub(crate) fn status_path(overrides: &Overrides) -> Result<PathBuf, Mistakes> {
     reader.finish().map(|()| path.into())
 }
 
+/// Where this device's credentials are or go, whether or not they are there.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn creds_path(overrides: &Overrides) -> Result<PathBuf, Mistakes> {
+    let mut reader = Reader::from_environment();
+    let explicit = explicit_path(overrides).is_some_and(|path| !path.exists());
+    let document = if explicit { Document::default() } else { load(overrides, &mut reader) };
+    reader.finish()?;
+    let creds = given(&document, settings::CREDS.name);
+    Ok(creds.map_or_else(|| settings::CREDS_USUAL.into(), |given| given.value.into()))
+}
+
 fn explicit_path(overrides: &Overrides) -> Option<PathBuf> {
     let given = overrides.config.clone();
     given.or_else(|| Some(from_environment(CONFIG.name)?.value.into()))

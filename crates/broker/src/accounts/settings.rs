@@ -25,8 +25,16 @@ pub const KEYS_DIR: Setting = Setting {
     unit: "a path",
     help: "Key directory (mode 0700) with the operator's, the accounts' and the roles' keys.",
 };
+/// What the web service issues devices with.
+pub const ISSUING_KEYS: Setting = Setting {
+    name: "WEGWEISER_ISSUING_KEYS",
+    default: None,
+    unit: "a path",
+    help: "Directory (mode 0700) with the keys that issue devices and no others; \
+           wegweiser accounts apply keeps it up to date, the web service enrols devices with it.",
+};
 /// Every setting of accounts as code.
-pub const SETTINGS: &[Setting] = &[ACCOUNTS_DIR, TENANTS_DIR, KEYS_DIR];
+pub const SETTINGS: &[Setting] = &[ACCOUNTS_DIR, TENANTS_DIR, KEYS_DIR, ISSUING_KEYS];
 
 /// Where declarations and keys are.
 #[derive(Clone, Debug)]
@@ -37,16 +45,20 @@ pub struct AccountsSettings {
     pub tenants: PathBuf,
     /// Key directory.
     pub keys: PathBuf,
+    /// Issuing directory, where one is kept.
+    pub issuing: Option<PathBuf>,
 }
 
 impl AccountsSettings {
     /// Reads [`SETTINGS`].
     pub fn read(reader: &mut Reader) -> Self {
+        let issuing = reader.path(&ISSUING_KEYS);
         let mut directory = |setting| PathBuf::from(reader.text(setting));
         Self {
             accounts: directory(&ACCOUNTS_DIR),
             tenants: directory(&TENANTS_DIR),
             keys: directory(&KEYS_DIR),
+            issuing,
         }
     }
 }

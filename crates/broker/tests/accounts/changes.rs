@@ -96,7 +96,7 @@ async fn rights_taken_away_are_refused_and_rights_given_are_not() {
     assert_eq!(plan.destructive().len(), 4, "{plan}");
     let acme = stage.keys.account(AccountName::Tenant(tenant())).unwrap();
     let held = stage.server.lookup(acme.public()).await.unwrap().unwrap();
-    assert_eq!(held.body.imports.len(), 9, "nothing was pushed");
+    assert_eq!(held.body.imports.len(), 10, "nothing was pushed");
     stage.apply(Destructive::Allow).await.unwrap();
     assert!(stage.plan().await.is_empty());
 }

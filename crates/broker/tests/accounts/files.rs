@@ -95,7 +95,7 @@ fn what_the_server_would_refuse_or_misread_is_refused_here() {
         (
             "tenant.template.json",
             |file| file["limits"]["imports"] = json!(3),
-            "limits.imports: is 3 with 9 imports declared; raise it",
+            "limits.imports: is 3 with 10 imports declared; raise it",
         ),
         (
             "tenant.template.json",

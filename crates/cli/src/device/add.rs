@@ -19,7 +19,7 @@ use storage::Registration;
 use uuid::Uuid;
 
 use super::issue::{Role, Wanted, issue, life};
-use crate::lines;
+use crate::office::lines;
 use crate::office::{Office, find};
 use crate::operation::{About, Operation};
 use crate::output;

@@ -19,8 +19,9 @@ use storage::TenantState;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::lines;
+use crate::accounts::issuing;
 use crate::office::Office;
+use crate::office::lines;
 use crate::operation::{About, Operation};
 use crate::output;
 
@@ -87,6 +88,7 @@ pub(super) async fn run(command: &Add) -> anyhow::Result<ExitCode> {
             output::text(&one.tenant.to_string())?;
         }
     }
+    issuing::keep(&office.accounts, &office.declared()?, &office.keys)?;
     Ok(ExitCode::SUCCESS)
 }
 

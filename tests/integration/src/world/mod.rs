@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 pub(crate) use eventually::{eventually, eventually_within};
 pub(crate) use page::{ask, get, scrape};
-pub(crate) use process::Process;
+pub(crate) use process::{Process, executable};
 
 /// Longest that a story waits for something that should happen soon.
 const MAX_PAYLOAD_BYTES: u32 = 2 * 1024 * 1024;
@@ -119,7 +119,7 @@ impl World {
         Ok((id, path))
     }
 
-    async fn connect(&self, credentials: &Credentials) -> Result<async_nats::Client> {
+    pub(crate) async fn connect(&self, credentials: &Credentials) -> Result<async_nats::Client> {
         async_nats::ConnectOptions::with_credentials(credentials.decorated().expose_secret())?
             .custom_inbox_prefix(credentials.inbox_prefix())
             .connect(self.nats.url())
@@ -139,20 +139,30 @@ impl World {
         let mut environment = self.environment();
         environment.push(("NATS_CREDS".to_owned(), creds.display().to_string()));
         environment.push(("WEGWEISER_RECEIVER_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
-        for (name, value) in settings {
-            environment.push(((*name).to_owned(), (*value).to_owned()));
-        }
+        environment
+            .extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         Process::start("wegweiser-receiver", &environment, self.dir.path())
     }
 
     /// The web service with its own sign-in at Postgres.
     pub(crate) fn web(&self, database: DatabaseAddress) -> Result<Process> {
+        self.web_with(database, &[])
+    }
+
+    /// The same with further settings of the story's own.
+    pub(crate) fn web_with(
+        &self,
+        database: DatabaseAddress,
+        settings: &[(&str, &str)],
+    ) -> Result<Process> {
         let creds = self.backend_creds("web")?;
         let mut environment = self.environment();
         environment.retain(|(name, _)| name != "DATABASE_URL");
         environment.push(("DATABASE_URL".to_owned(), database.url().expose_secret().to_owned()));
         environment.push(("NATS_CREDS".to_owned(), creds.display().to_string()));
         environment.push(("WEGWEISER_WEB_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
+        environment
+            .extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         Process::start("wegweiser-web", &environment, self.dir.path())
     }
 
@@ -173,15 +183,25 @@ impl World {
         Ok((code, String::from_utf8_lossy(&text).into_owned()))
     }
 
+    /// A place in the story's own directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     /// What every process of the story is told.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let path = |path: &Path| path.display().to_string();
         vec![
             text("NATS_URL", self.nats.url()),
             text("DATABASE_URL", self.database.url().expose_secret()),
             text("METRICS_REDIS_HOST", "127.0.0.1"),
             text("METRICS_REDIS_PORT", &self.redis_port.to_string()),
             text("METRICS_REDIS_PREFIX", &self.prefix),
+            text("WEGWEISER_ACCOUNTS_DIR", &path(&repository().join("nats/accounts"))),
+            text("WEGWEISER_TENANTS_DIR", &path(&self.path("tenants"))),
+            text("WEGWEISER_KEYS_DIR", &path(&self.path("keys"))),
+            text("WEGWEISER_ISSUING_KEYS", &path(&self.path("issuing"))),
         ]
     }
 

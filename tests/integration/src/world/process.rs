@@ -95,7 +95,7 @@ impl Drop for Process {
 }
 
 /// Built beside the test binary by `make test`, which builds all programs first.
-pub(super) fn executable(program: &str) -> Result<PathBuf> {
+pub(crate) fn executable(program: &str) -> Result<PathBuf> {
     let tests = std::env::current_exe()?;
     // A test lies in target/{profile}/deps, a program in target/{profile}.
     let beside = tests.ancestors().skip(1).take(2).map(|dir| dir.join(program));
