@@ -257,6 +257,10 @@ fn options(settings: &BrokerSettings, manner: &Manner) -> Result<ConnectOptions,
             link.failed_in_detail(failures.collect());
             std::future::ready(None)
         });
+    if settings.url.split(',').any(|url| url.trim_start().starts_with("ws")) {
+        // Servers tell their other addresses without a scheme, and the two cannot be mixed.
+        options = options.ignore_discovered_servers();
+    }
     if let Some(ca) = &settings.ca {
         options = options.add_root_certificates(ca.clone());
     }

@@ -134,6 +134,12 @@ impl Nats {
         self.ports.client
     }
 
+    /// The port for WebSocket, where the configuration has a `websocket` block with port -1.
+    #[must_use]
+    pub fn websocket_port(&self) -> Option<u16> {
+        self.ports.websocket
+    }
+
     /// The HTTP monitoring endpoint, such as `http://127.0.0.1:8222`.
     #[must_use]
     pub fn monitoring_url(&self) -> String {

@@ -13,3 +13,4 @@ mod revocation;
 mod shut_out;
 mod stage;
 mod start;
+mod ways_in;

@@ -46,10 +46,10 @@ fn forbidden_publishes() -> Vec<String> {
         "$SYS.REQ.CLAIMS.DELETE".to_owned(),
         "$SYS.REQ.CLAIMS.LIST".to_owned(),
         "$SYS.REQ.SERVER.PING".to_owned(),
-        "$SYS.REQ.USER.INFO".to_owned(),
+        "$SYS.REQ.ACCOUNT.PING".to_owned(),
     ];
     for (tenant, device) in [(TENANT, SIBLING), (OTHER_TENANT, STRANGER), (OTHER_TENANT, DEVICE)] {
-        for kind in ["status.heartbeat", "heartbeat", "status", "monitoring", "response"] {
+        for kind in ["status.heartbeat", "heartbeat", "status", "monitoring", "response", "renew"] {
             subjects.push(format!("tenant.{tenant}.device.{device}.{kind}"));
         }
         subjects.push(format!("demo.system.{SIBLING}.cpu_percent"));

@@ -11,6 +11,7 @@ pub(super) struct Ports {
     pub(super) client_url: String,
     pub(super) client: u16,
     pub(super) monitoring: u16,
+    pub(super) websocket: Option<u16>,
 }
 
 /// What nats-server writes to `<executable>_<pid>.ports`.
@@ -18,6 +19,8 @@ pub(super) struct Ports {
 struct PortsFile {
     nats: Vec<String>,
     monitoring: Vec<String>,
+    #[serde(default)]
+    websocket: Vec<String>,
 }
 
 impl Ports {
@@ -30,6 +33,7 @@ impl Ports {
             client: port_of(&client_url).ok()?,
             client_url,
             monitoring: port_of(file.monitoring.first()?).ok()?,
+            websocket: file.websocket.first().and_then(|url| port_of(url).ok()),
         })
     }
 }
