@@ -72,7 +72,13 @@ async fn letters_are_shown_sent_again_and_discarded_within_tenant_and_role() -> 
     assert_eq!(post(&format!("{path}/discard"), &operator).await?.0, 400, "without a reason");
     let (status, said) = post(&format!("{path}/replay?dry_run=true"), &operator).await?;
     assert_eq!((status, &said["outcome"]), (200, &"would be sent again and removed".into()));
-    assert!(records.audit_rows("dlq", None, 10).await?.is_empty(), "nothing was changed yet");
+    assert!(
+        records
+            .audit_rows(storage::AuditFilter { action: "dlq", limit: 10, ..Default::default() })
+            .await?
+            .is_empty(),
+        "nothing was changed yet"
+    );
 
     let (status, said) = post(&format!("{path}/replay"), &operator).await?;
     assert_eq!((status, &said["outcome"]), (200, &"sent again, removed".into()), "{said}");
@@ -88,7 +94,9 @@ async fn letters_are_shown_sent_again_and_discarded_within_tenant_and_role() -> 
     assert_eq!(status, 200);
     assert_eq!(get("/v1/dead-letters", &operator).await?.1["letters"], Value::Array(Vec::new()));
 
-    let trail = records.audit_rows("dlq", None, 10).await?;
+    let trail = records
+        .audit_rows(storage::AuditFilter { action: "dlq", limit: 10, ..Default::default() })
+        .await?;
     let outcomes: Vec<&str> =
         trail.iter().rev().filter_map(|row| row.detail["outcome"].as_str()).collect();
     assert_eq!(outcomes, ["sending", "sent again, removed", "discarding", "discarded"]);

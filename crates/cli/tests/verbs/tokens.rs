@@ -49,7 +49,10 @@ async fn a_token_is_shown_once_and_revoked_for_good() {
         assert_eq!(said["was_revoked_before"], was_before);
     }
     assert!(list()[0]["revoked_at"].is_i64());
-    let trail = records.audit_rows("api-token", None, 10).await.unwrap();
+    let trail = records
+        .audit_rows(storage::AuditFilter { action: "api-token", limit: 10, ..Default::default() })
+        .await
+        .unwrap();
     let actions: Vec<&str> = trail.iter().map(|row| row.action.as_str()).collect();
     assert_eq!(actions, ["api-token revoke", "api-token create", "api-token create"]);
 }

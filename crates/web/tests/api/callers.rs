@@ -177,7 +177,11 @@ async fn a_suspended_tenants_token_is_refused_until_it_is_resumed() {
         servers.records().set_tenant_state(tenant, state).await.unwrap();
         assert_eq!(answer(&web, "/v1/devices", &token).await.0, status);
     }
-    let trail = servers.records().audit_rows("api-token", None, 10).await.unwrap();
+    let trail = servers
+        .records()
+        .audit_rows(storage::AuditFilter { action: "api-token", limit: 10, ..Default::default() })
+        .await
+        .unwrap();
     let made = trail.iter().find(|row| row.detail["name"] == "acme").unwrap();
     assert_eq!(made.detail["tenant"], TENANT);
     assert!(!format!("{trail:?}").contains(token.expose()));
