@@ -104,6 +104,13 @@ async fn what_is_new_goes_before_what_waited_which_goes_at_its_rate() {
     drop(earlier);
     let started = std::time::Instant::now();
     let device = Device::deliver(&settings(nats.url()), outbox(spool(&dir, PER_S))).await;
+    // Before the broker is known to take them, what is beyond memory's window waits on disk too.
+    until("the broker is known to be there", async || {
+        let mut status = HeartbeatStatus::default();
+        device.outbox.tell(&mut status);
+        status.connected
+    })
+    .await;
     device.hand_over(metric(), 1_000);
     let new = async || device.outbox.figures().metric.confirmed == 1_000;
     until("what is new is there", new).await;
