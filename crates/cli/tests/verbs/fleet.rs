@@ -25,7 +25,8 @@ fn the_ledger_says_what_the_streams_hold_through_a_kill_of_the_broker() {
 
     let path = place.path("ledger.jsonl");
     let arguments = ["fleet", "--devices", "20", "--metrics-interval", "250ms", "--for", "12s"];
-    let arguments = [&arguments[..], &["--connect-over", "1s", "--ledger", text(&path)]].concat();
+    let soon = ["--connect-over", "1s", "--reconnect-spread", "1s", "--ledger", text(&path)];
+    let arguments = [&arguments[..], &soon].concat();
     let said = std::thread::scope(|scope| {
         let fleet = scope.spawn(|| place.wegweiser(&arguments));
         let start = Instant::now();
