@@ -116,6 +116,19 @@ bench: programs ## Measure the pipeline beside its floors and peers on this mach
 chaos: programs ## Break what can break and account for every message (CHAOS_SCALE=10 CHAOS_ONLY=poison,shares)
 	cargo run --release --locked -p chaos --bin chaos
 
+# How long `make fuzz` tries.
+FUZZ_SECONDS ?= 60
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(or $(shell command -v cargo-fuzz),.stack/cargo/bin/cargo-fuzz)
+
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ) ## Look for input that the decoder does not survive (FUZZ_SECONDS=600)
+	fuzz/run $(CARGO_FUZZ) $(FUZZ_SECONDS)
+
+.stack/cargo/bin/cargo-fuzz:
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	    cargo install cargo-fuzz --locked --version $(CARGO_FUZZ_VERSION) --root .stack/cargo
+
 ##@ Find out
 
 .PHONY: help
