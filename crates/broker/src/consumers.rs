@@ -262,6 +262,20 @@ impl Broker {
         Ok(next.map_or(state.server_time(), |message| message.published))
     }
 
+    /// How long the oldest message that a consumer has not settled lies in its stream, in
+    /// milliseconds; 0 where none does.
+    ///
+    /// # Errors
+    /// The broker does not answer, or there is no such stream or consumer.
+    pub async fn behind_ms(&self, stream: &str, consumer: &str) -> Result<i64, BrokerGone> {
+        let state = self.consumer_state(stream, consumer).await?;
+        if state.is_drained() {
+            return Ok(0);
+        }
+        let settled = self.applied_until(stream, consumer).await?;
+        Ok(state.server_time().since(settled).max(0))
+    }
+
     /// The message of that sequence, or `None` where retention has removed it, or its stream is
     /// gone.
     ///

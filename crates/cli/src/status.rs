@@ -68,10 +68,7 @@ async fn flow(broker: &Broker) -> Result<Flow, BrokerGone> {
         flow.taken += broker.stream_state(stream).await?.last_sequence;
         let state = broker.consumer_state(stream, consumer).await?;
         flow.lag += state.num_pending + state.num_ack_pending;
-        if !state.is_drained() {
-            let settled = broker.applied_until(stream, consumer).await?;
-            flow.behind_ms = flow.behind_ms.max(state.server_time().since(settled));
-        }
+        flow.behind_ms = flow.behind_ms.max(broker.behind_ms(stream, consumer).await?);
     }
     flow.dead_letters = broker.stream_state("DEAD_LETTERS").await?.messages;
     Ok(flow)

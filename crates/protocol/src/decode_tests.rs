@@ -58,6 +58,28 @@ fn without_a_time_the_brokers_counts() {
 }
 
 #[test]
+fn each_rule_of_time_holds_at_its_edges() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let ahead = NOW.get() + DAY_MS;
+    let body = |stamp: &str| format!(r#"{{"value":1,"timestamp_ms":{stamp}}}"#);
+    for (stamp, taken) in [
+        ("946684800000", 946_684_800_000),
+        ("946684800", 946_684_800_000),
+        ("1789999999.0004", 1_789_999_999_000),
+        ("1789999999.0006", 1_789_999_999_001),
+        (&ahead.to_string(), ahead),
+    ] {
+        assert_eq!(point(&body(stamp)).at.get(), taken, "{stamp}");
+    }
+    let beyond = (ahead + 1).to_string();
+    for stamp in
+        ["946684799", "946684799999", "0", "-1", "-1789999999000", "99999999999", "1e300", &beyond]
+    {
+        assert_eq!(code(&metric(), &body(stamp)), "timestamp_out_of_range", "{stamp}");
+    }
+}
+
+#[test]
 fn an_envelope_gives_its_message_id() {
     let payload = r#"{"message_type":"x","payload":{"value":1},"message_id":"m-1"}"#;
     let (_, id) = decode(&metric(), payload.as_bytes(), NOW).unwrap();

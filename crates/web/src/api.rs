@@ -22,6 +22,7 @@ use storage::{ApiRole, DeviceRow, RingPoint, Rings, Scope, WalledRecords};
 use tokio::sync::Mutex;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use crate::pipeline::{Behind, BehindMs};
 use crate::problem::Problem;
 use caller::{Caller, Viewer};
 
@@ -41,6 +42,7 @@ const METRIC_REMEDY: &str = "give 1 to 64 characters of [a-z0-9_], such as cpu_p
 pub(crate) struct Api {
     pub(crate) rings: Rings,
     pub(crate) walled: WalledRecords,
+    pub(crate) behind: Behind,
     /// Most points that a ring holds.
     pub(crate) ring_max_points: u32,
     pub(crate) broker: SharedBroker,
@@ -130,6 +132,8 @@ struct DeviceList {
     devices: Vec<DeviceRow>,
     /// Whether there are more than `limit`.
     more: bool,
+    /// By stream: how long its oldest message waits that is not stored; none: unknown.
+    behind_ms: Option<BehindMs>,
 }
 
 #[derive(Debug, Serialize)]
@@ -158,6 +162,7 @@ async fn token(Viewer(caller): Viewer) -> Json<TokenSummary> {
 
 async fn devices(
     Viewer(caller): Viewer,
+    State(api): State<Api>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Json<DeviceList>, Problem> {
     let Query(pairs) = query?;
@@ -171,7 +176,7 @@ async fn devices(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = devices.len() > limit;
     devices.truncate(limit);
-    Ok(Json(DeviceList { devices, more }))
+    Ok(Json(DeviceList { devices, more, behind_ms: api.behind.known() }))
 }
 
 async fn device(

@@ -6,6 +6,7 @@
 mod api;
 mod enrolment;
 mod guard;
+mod pipeline;
 mod problem;
 mod readiness;
 mod server;

@@ -13,6 +13,7 @@ use storage::{Records, Rings, Scope, WalledRecords};
 use tokio::task::JoinSet;
 
 use crate::api::SharedBroker;
+use crate::pipeline::Asker;
 
 /// Between two questions to what is up.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -26,7 +27,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 enum Check {
     Redis(Rings),
     Postgres(Records),
-    Broker { settings: BrokerSettings, connection: SharedBroker },
+    Broker { settings: BrokerSettings, connection: SharedBroker, asker: Asker },
 }
 
 impl Check {
@@ -41,12 +42,17 @@ impl Check {
                     return Err("the schema is not up to date; run: wegweiser migrate".to_owned());
                 }
             }
-            Self::Broker { settings, connection } => match connection.get() {
+            Self::Broker { settings, connection, asker } => match connection.get() {
                 Some(broker) if !broker.is_connected() => {
                     let reason = broker.last_error().map(|said| broker::explained(&said));
                     return Err(reason.unwrap_or_else(|| "the connection is lost".to_owned()));
                 }
-                Some(_) => {}
+                Some(broker) => {
+                    // How far the pipeline is behind is then unknown; the broker itself is there.
+                    if let Err(error) = asker.ask(broker).await {
+                        tracing::debug!(%error, "cannot tell how far the pipeline is behind");
+                    }
+                }
                 None => {
                     let broker = Broker::connect(settings).await;
                     // This task alone sets it.
@@ -63,13 +69,13 @@ pub(crate) fn watch(
     health: &Health,
     rings: Rings,
     walled: &WalledRecords,
-    (broker, connection): (BrokerSettings, SharedBroker),
+    (broker, connection, asker): (BrokerSettings, SharedBroker, Asker),
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let checks = [
         ("redis", Check::Redis(rings)),
         ("postgres", Check::Postgres(walled.within(Scope::Nobody))),
-        ("broker", Check::Broker { settings: broker, connection }),
+        ("broker", Check::Broker { settings: broker, connection, asker }),
     ];
     let mut tasks = JoinSet::new();
     for (name, check) in checks {

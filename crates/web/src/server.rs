@@ -29,8 +29,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::api::{self, Api, Replays, SharedBroker};
 use crate::enrolment::{self, Enrolling, Issuer};
 use crate::guard::{self, Peer};
-use crate::readiness;
 use crate::settings::WebSettings;
+use crate::{pipeline, readiness};
 use tls::Certificates;
 pub(crate) use tls::TlsFiles;
 
@@ -69,13 +69,15 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
         tokio::spawn(enrolment::answer_renewals(settings.broker.clone(), issuer, stop.clone()))
     });
     let connection = SharedBroker::default();
-    let broker = (settings.broker.clone(), connection.clone());
+    let (asker, behind) = pipeline::behind();
+    let broker = (settings.broker.clone(), connection.clone(), asker);
     let watched = readiness::watch(&health, rings.clone(), &walled, broker, &stop);
     let api = Api {
         rings,
         walled,
         ring_max_points: settings.redis.max_points,
         broker: connection,
+        behind,
         replays: Replays::at_the_usual_rate(),
     };
     let secure = settings.tls.is_some();

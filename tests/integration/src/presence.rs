@@ -1,8 +1,10 @@
 //! Online and offline: by what is in the stream, once, and never by our own absence.
 
 use anyhow::Result;
+use protocol::UnixMillis;
+use storage::{ApiRole, ApiToken, NewApiToken, Scope};
 
-use crate::world::{World, eventually, now_ms};
+use crate::world::{World, ask, eventually, now_ms};
 
 const QUICK: &[(&str, &str)] = &[("WEGWEISER_OFFLINE_AFTER_SECONDS", "1")];
 
@@ -66,5 +68,35 @@ async fn heartbeats_that_wait_in_the_stream_keep_their_device_online() -> Result
     .await?;
     let offline = "select count(*) from device_connectivity_changes where not is_online";
     assert_eq!(world.count(offline).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn readers_are_told_how_far_the_pipeline_is_behind() -> Result<()> {
+    let world = World::start().await?;
+    let token = ApiToken::generate();
+    let viewer = NewApiToken {
+        name: "a page",
+        scope: Scope::AllTenants,
+        role: ApiRole::Viewer,
+        expires_at: UnixMillis::new(now_ms() + 3_600_000),
+        who: "story",
+    };
+    world.records()?.create_api_token(&token, viewer).await?;
+    let web = world.web(world.database.clone())?;
+    let device = world.device(0).await?;
+    device.publish(&device.subject("status.heartbeat"), "{}").await?;
+    let behind = async || -> Result<Option<[i64; 2]>> {
+        let (_, said) = ask(&web, "GET", "/v1/devices", token.expose()).await?;
+        let answer: serde_json::Value = serde_json::from_str(&said)?;
+        let ms = |stream| answer["behind_ms"][stream].as_i64();
+        Ok(ms("HEARTBEATS").zip(ms("METRICS")).map(|(beats, points)| [beats, points]))
+    };
+    eventually("a heartbeat waits, and no point does", async || {
+        Ok(behind().await?.filter(|[beats, points]| *beats > 0 && *points == 0))
+    })
+    .await?;
+    let _receiver = world.receiver(&[])?;
+    eventually("nothing waits", async || Ok(behind().await?.filter(|ms| *ms == [0, 0]))).await?;
     Ok(())
 }

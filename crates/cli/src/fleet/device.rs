@@ -228,8 +228,12 @@ impl Device {
 
     fn heartbeat(&self, started: Instant) -> anyhow::Result<()> {
         let at = self.chaos.now();
-        let mut sent = self.outbox.sent();
-        sent.heartbeat += 1;
+        let mut status = HeartbeatStatus {
+            uptime: started.elapsed().as_secs(),
+            reconnects: self.reconnections(),
+            ..HeartbeatStatus::default()
+        };
+        self.outbox.tell(&mut status);
         let body = HeartbeatBody {
             device_uuid: self.member.device,
             tenant_uuid: self.member.tenant,
@@ -237,13 +241,7 @@ impl Device {
             session_id: self.session,
             agent_version: concat!(env!("CARGO_PKG_VERSION"), "-simulated"),
             heartbeat_interval_ms: u32::try_from(self.rhythm.heartbeat.as_millis())?,
-            status: HeartbeatStatus {
-                connected: true,
-                uptime: started.elapsed().as_secs(),
-                reconnects: self.reconnections(),
-                sent,
-                ..HeartbeatStatus::default()
-            },
+            status,
             system_info: &self.system_info(at),
             labels: &self.labels,
         };

@@ -21,22 +21,39 @@ local function merged(note)
 end
 
 local most = tonumber(ARGV[1])
-for i = 2, #ARGV, 3 do
-  local session, first, last = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local held = redis.call('HGET', KEYS[1], session)
+local function added(held, first, last)
+  if not held then return first .. '-' .. last end
+  local head, ends = string.match(held, '^(.*%-)(%d+)$')
   local note
-  if not held then
-    note = first .. '-' .. last
+  if ends and tonumber(ends) + 1 == tonumber(first) then
+    note = head .. last
   else
-    local head, ends = string.match(held, '^(.*%-)(%d+)$')
-    if ends and tonumber(ends) + 1 == tonumber(first) then
-      note = head .. last
-    else
-      note = held .. ',' .. first .. '-' .. last
-    end
-    if #note > most then note = merged(note) end
-    -- More gaps than are kept: what does not fit is left out, and a "!" in front says so.
-    if #note > most then note = (string.sub(held, 1, 1) == '!' and '' or '!') .. held end
+    note = held .. ',' .. first .. '-' .. last
   end
-  if note ~= held then redis.call('HSET', KEYS[1], session, note) end
+  if #note > most then note = merged(note) end
+  -- More gaps than are kept: what does not fit is left out, and a "!" in front says so.
+  if #note > most then note = (string.sub(held, 1, 1) == '!' and '' or '!') .. held end
+  return note
+end
+
+-- Read and written together, many at a time: each call costs more than what is done with it. A
+-- session has several runs in a row where there is a gap between them.
+local AT_ONCE = 1000
+for from = 2, #ARGV, 3 * AT_ONCE do
+  local to = math.min(from + 3 * AT_ONCE - 1, #ARGV)
+  local sessions, held, pairs = {}, {}, {}
+  for i = from, to, 3 do
+    if ARGV[i] ~= sessions[#sessions] then sessions[#sessions + 1] = ARGV[i] end
+  end
+  local notes = redis.call('HMGET', KEYS[1], unpack(sessions))
+  local place = 0
+  for i = from, to, 3 do
+    if ARGV[i] ~= sessions[place] then place = place + 1 end
+    notes[place] = added(notes[place], ARGV[i + 1], ARGV[i + 2])
+  end
+  for i, session in ipairs(sessions) do
+    pairs[#pairs + 1] = session
+    pairs[#pairs + 1] = notes[i]
+  end
+  redis.call('HSET', KEYS[1], unpack(pairs))
 end
