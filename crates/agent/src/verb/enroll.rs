@@ -19,7 +19,7 @@ const TOKEN_VARIABLE: &str = "WEGWEISER_ENROLL_TOKEN";
 /// Enrols this device with a token of your operator.
 #[derive(Debug, Args)]
 pub(super) struct EnrollCommand {
-    /// The web service, such as https://wegweiser.example:8443.
+    /// The web service, such as `https://wegweiser.example:8443`.
     #[arg(long, env = "WEGWEISER_WEB_URL")]
     url: String,
     /// The authority of its certificate (PEM); without it, the system's.

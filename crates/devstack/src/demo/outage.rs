@@ -2,7 +2,7 @@
 //!
 //! Promises: it stops the demo's own Postgres and kills one of its receivers, for real; a line a
 //! second or two says what an operator would see; at the end the books tell. Exit 0 only if the
-//! pipeline recovered within [`RECOVER_WITHIN`], no device was called offline, and every message
+//! pipeline recovered within two minutes, no device was called offline, and every message
 //! that the devices numbered is stored.
 
 use std::path::Path;
