@@ -116,6 +116,7 @@ async fn the_web_service_shows_every_documented_figure_by_route() -> Result<()> 
     let world = World::start().await?;
     let dir = tempfile::tempdir()?;
     let mut environment = world.environment();
+    environment.retain(|(name, _)| name != "WEGWEISER_ISSUING_KEYS");
     environment.push(("WEGWEISER_WEB_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
     let web = Process::start("wegweiser-web", &environment, dir.path())?;
     let device = world.device(0).await?.id;

@@ -144,9 +144,9 @@ impl World {
         Process::start("wegweiser-receiver", &environment, self.dir.path())
     }
 
-    /// The web service with its own sign-in at Postgres.
+    /// The web service with its own sign-in at Postgres. It admits nobody, so it needs no keys.
     pub(crate) fn web(&self, database: DatabaseAddress) -> Result<Process> {
-        self.web_with(database, &[])
+        self.web_with(database, &[("WEGWEISER_ISSUING_KEYS", "")])
     }
 
     /// The same with further settings of the story's own.
