@@ -44,6 +44,18 @@ impl Findings {
         self.push(what, if holds { "yes" } else { "no" }, Some("yes".to_owned()), holds);
     }
 
+    /// All but who told the operator, which every scenario demands of itself.
+    pub(crate) fn in_a_line(&self) -> String {
+        let told = |figure: &&Figure| figure.value != "yes";
+        let figures = self.0.iter().filter(told);
+        let words: Vec<String> = figures
+            .map(|Figure { what, value, holds, .. }| {
+                format!("{what} {value}{}", if *holds { "" } else { " (NOT AS DEMANDED)" })
+            })
+            .collect();
+        words.join("; ")
+    }
+
     /// Whether everything that was demanded is so.
     pub(crate) fn hold(&self) -> bool {
         self.0.iter().all(|figure| figure.holds)

@@ -99,12 +99,20 @@ impl Fleet {
     /// Hands over `messages` of all kinds, as fast as `per_second` allows, or as the outboxes do.
     pub(crate) async fn send(&self, messages: u64, per_second: u64) -> Result<()> {
         let never = CancellationToken::new();
-        self.hand_over(messages, per_second, &never).await
+        self.hand_over(messages, per_second, &never, Agent::report).await
+    }
+
+    /// The same with points alone, as fast as the outboxes allow: streams keep more of them.
+    pub(crate) async fn send_points(&self, messages: u64) -> Result<()> {
+        const UNBOUND_PER_SECOND: u64 = 1_000_000;
+        let never = CancellationToken::new();
+        let point = |agent: &Agent, number| agent.point(number % METRICS);
+        self.hand_over(messages, UNBOUND_PER_SECOND, &never, point).await
     }
 
     /// The same until told to stop.
     pub(crate) async fn send_until(&self, stop: &CancellationToken, per_second: u64) -> Result<()> {
-        self.hand_over(u64::MAX, per_second, stop).await
+        self.hand_over(u64::MAX, per_second, stop, Agent::report).await
     }
 
     async fn hand_over(
@@ -112,6 +120,7 @@ impl Fleet {
         messages: u64,
         per_second: u64,
         stop: &CancellationToken,
+        one: impl Fn(&Agent, u64) -> Result<()>,
     ) -> Result<()> {
         let (started, before) = (Instant::now(), self.handed());
         let mut handed = 0;
@@ -127,7 +136,7 @@ impl Fleet {
             let up_to = (handed + HANDED_AT_ONCE).min(messages);
             for number in before + handed..before + up_to {
                 let agent = &self.agents[usize::try_from(number % AGENTS)?];
-                agent.report(number / AGENTS)?;
+                one(agent, number / AGENTS)?;
             }
             handed = up_to;
             tokio::task::yield_now().await;

@@ -3,6 +3,7 @@
 //! Promises: servers are the real ones, kills are kills, and no fault is built into the product;
 //! what was published and acknowledged is looked for one by one in every row, ring and dead letter.
 
+mod agents_log;
 mod books;
 mod findings;
 mod load;

@@ -4,15 +4,18 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use devstack::output;
 use serde::Serialize;
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::findings::{Figure, Findings};
 use crate::scenarios::Scenario;
 use crate::settings::{ChaosSettings, Scale};
+
+/// Longest that a scenario takes; a full one needs six minutes.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// Everything that a run found.
 #[derive(Serialize)]
@@ -52,7 +55,10 @@ pub(crate) async fn run_all(scenarios: &[&'static Scenario], scale: Scale) -> Ve
 /// Runs a scenario, and prints what it found.
 async fn run(scenario: &Scenario, scale: Scale) -> Row {
     let started = Instant::now();
-    let found = (scenario.run)(scale).await;
+    let found = match timeout(LONGEST, (scenario.run)(scale)).await {
+        Ok(found) => found,
+        Err(_) => Err(anyhow!("not ended within {LONGEST:?}; whatever it had started is stopped")),
+    };
     let row = Row::new(scenario, found, started.elapsed());
     row.print();
     row
@@ -95,13 +101,17 @@ impl<'a> Report<'a> {
         Self { finished: OffsetDateTime::now_utc(), settings, holds, scenarios: rows }
     }
 
-    /// One line a scenario, and where the rest is. Whether everything holds.
+    /// Every scenario with its figures in a line, and what does not hold. Whether everything does.
     pub(crate) fn print(&self) -> bool {
-        output::line(&format!("\n{:<28}{:>7}{:>9}  told by", "", "", "seconds"));
-        for Row { name, metric, log, holds, seconds, .. } in self.scenarios {
+        output::line(&format!("\n{:<26}{:>6}{:>9}  figures", "scenario", "", "seconds"));
+        for Row { name, holds, seconds, figures, failed, .. } in self.scenarios {
             let verdict = if *holds { "holds" } else { "FAILS" };
-            output::line(&format!("{name:<28}{verdict:>7}{seconds:>9.0}  {metric}; {log:?}"));
+            let figures = failed.clone().unwrap_or_else(|| figures.in_a_line());
+            output::line(&format!("{name:<26}{verdict:>6}{seconds:>9.0}  {figures}"));
         }
+        let failed = self.scenarios.iter().filter(|row| !row.holds).count();
+        let all = self.scenarios.len();
+        output::line(&format!("\n{} of {all} scenarios hold", all - failed));
         self.holds
     }
 

@@ -14,7 +14,8 @@ use crate::findings::Findings;
 use crate::world::{Process, World, eventually_within, scrape};
 
 /// Streams whose messages end in Redis, with their consumers.
-pub(crate) const REDIS_LANES: &[(&str, &str)] = &[("METRICS", "rings")];
+pub(crate) const REDIS_LANES: &[(&str, &str)] =
+    &[("METRICS", "rings"), ("METRICS_DEFERRED", "rings")];
 /// Streams whose messages end in Postgres, with their consumers.
 pub(crate) const POSTGRES_LANES: &[(&str, &str)] =
     &[("HEARTBEATS", "connectivity"), ("MONITORING", "records"), ("RESPONSES", "records")];
@@ -193,14 +194,17 @@ impl Stage {
         &self.jetstream
     }
 
-    /// A figure of every living replica.
+    /// A figure of every living replica; without labels, the sum over them.
     pub(crate) async fn scrape(&self, figure: &str) -> Result<Vec<f64>> {
-        let mut values = Vec::new();
+        let mut sums = Vec::new();
         for replica in &self.replicas {
             let page = scrape(replica, "health listening").await?;
-            values.push(page.values.get(figure).copied().unwrap_or(0.0));
+            let is_it = |name: &str| name.split('{').next() == Some(figure) || name == figure;
+            sums.push(
+                page.values.iter().filter(|(name, _)| is_it(name)).map(|(_, value)| value).sum(),
+            );
         }
-        Ok(values)
+        Ok(sums)
     }
 
     /// Demands that the operator was told: a figure that is above 0, and a line in a log.

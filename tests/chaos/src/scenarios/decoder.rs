@@ -1,6 +1,7 @@
 //! The decoder takes any bytes: payloads that agents send, with something wrong in each.
 //!
-//! Random, not guided by coverage; `fuzz/` is. It is here for the count beside the other figures.
+//! Random, not guided by coverage; `make fuzz` is (`fuzz/`). It is here for the count beside the
+//! other figures, and feeds a running receiver too.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use rand::rngs::ThreadRng;
 
 use crate::findings::Findings;
 use crate::settings::Scale;
+use crate::stage::Stage;
 
 const TENANT: &str = "tenant.11111111-1111-4111-8111-111111111111";
 const DEVICE: &str = "22222222-2222-4222-8222-222222222222";
@@ -41,6 +43,8 @@ const TOKENS: [&str; 14] = [
     "99999999999999999999",
 ];
 const CHANGES_MAX: usize = 6;
+/// Payloads for a running receiver; fewer of each reason than a device may have parked.
+const FED: usize = 1_200;
 const NOW: UnixMillis = UnixMillis::new(1_790_000_000_000);
 
 pub(crate) async fn run(scale: Scale) -> Result<Findings> {
@@ -51,7 +55,41 @@ pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     findings.tell("inputs tried", inputs);
     findings.tell("of them taken as events", events);
     findings.must_be("panics", panics, 0);
+    feed_a_receiver(scale, &mut findings).await?;
     Ok(findings)
+}
+
+/// The same kind of payloads to a receiver as it runs: each is taken or parked, and it lives on.
+async fn feed_a_receiver(scale: Scale, findings: &mut Findings) -> Result<()> {
+    let mut stage = Stage::start(scale.ack_wait()).await?;
+    let device = stage.world.device(0).await?;
+    let subjects = [
+        format!("demo.system.{}.uptime", device.id),
+        device.subject("status.heartbeat"),
+        device.subject("monitoring"),
+        device.subject("response"),
+    ];
+    let own = |seed: &str| {
+        let seed = seed.replace(DEVICE, &device.id.to_string());
+        seed.replace(&TENANT["tenant.".len()..], &device.tenant.to_string())
+    };
+    let mut payloads = Vec::new();
+    // The generator is not one that may be held over an await.
+    for _ in 0..FED / SEEDS.len() {
+        payloads.extend(SEEDS.map(|seed| mutated(own(seed).as_bytes(), &mut rand::rng())));
+    }
+    for (payload, subject) in payloads.into_iter().zip(subjects.iter().cycle()) {
+        device.publish(subject, payload).await?;
+    }
+    device.nats.flush().await?;
+    stage.add_replicas(1).await?;
+    stage.drained().await?;
+    let parked = stage.stored("DEAD_LETTERS").await?;
+    findings.tell("fed to a receiver", FED / SEEDS.len() * SEEDS.len());
+    findings.tell("of them parked", parked);
+    stage.told(findings, "wegweiser_dead_letters_total", "parking").await?;
+    findings.must_be("log \"a task ended unasked\"", stage.logged("ended unasked") as u64, 0);
+    Ok(())
 }
 
 /// Inputs, events among them, panics among them.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use runtime::shutdown::CancellationToken;
 use tokio::time::Instant;
 
+use crate::agents_log::AgentsLog;
 use crate::books::Balance;
 use crate::findings::Findings;
 use crate::load::Fleet;
@@ -22,6 +23,7 @@ const LIMIT_BYTES: i64 = 64 * 1024;
 const FREED_BYTES: i64 = 1024 * 1024 * 1024;
 const PER_SECOND: u64 = 4_000;
 const FULL_WITHIN: Duration = Duration::from_secs(180);
+const KEPT_WORDS: &str = "not confirmed, kept to be sent again";
 /// What agents hold of each kind before space is freed.
 const KEPT: u64 = 5_000;
 
@@ -30,6 +32,7 @@ pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     let kept = scale.count(KEPT, 200);
     let mut stage = Stage::start(scale.ack_wait()).await?;
     limit(&stage, LIMIT_BYTES).await?;
+    let log = AgentsLog::begin()?;
     let fleet = Fleet::start(&stage.world).await?;
     stage.add_replicas(2).await?;
     let (stop, mut findings) = (CancellationToken::new(), Findings::default());
@@ -46,6 +49,7 @@ pub(crate) async fn run(scale: Scale) -> Result<Findings> {
         }
         let refusal = fleet.last_error().context("the outboxes say why")?;
         findings.must(format!("agents say {refusal:?}"), refusal.contains("refuses"));
+        findings.must(format!("log {KEPT_WORDS:?} tells it"), log.lines_with(KEPT_WORDS)? > 0);
         stop.cancel();
         anyhow::Ok(())
     };

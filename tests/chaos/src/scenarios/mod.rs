@@ -1,5 +1,6 @@
 //! The scenarios, in the order of docs/faults.md; a test holds the two together.
 
+mod backlog;
 mod broker_killed;
 mod deadly;
 mod deadly_to_decode;
@@ -142,6 +143,14 @@ pub(crate) const ALL: &[Scenario] = &[
         run: |scale| shares::run(scale).boxed_local(),
     },
     Scenario {
+        name: "backlog",
+        what: "one replica and a backlog of 2,000,000 messages",
+        metric: "wegweiser_consumer_lag_messages",
+        log: "connected to the broker",
+        waits: false,
+        run: |scale| backlog::run(scale).boxed_local(),
+    },
+    Scenario {
         name: "disk-full",
         what: "the disk limit of RESPONSES and MONITORING reached while agents publish, then raised",
         metric: "outbox depth and last error in the agent's own report",
@@ -152,8 +161,8 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "decoder",
         what: "mutated payloads of every kind into the decoder",
-        metric: "none: a panic would end a task, and with it the process",
-        log: "a task ended unasked",
+        metric: "wegweiser_dead_letters_total",
+        log: "parking",
         waits: false,
         run: |scale| decoder::run(scale).boxed_local(),
     },

@@ -32,6 +32,10 @@ pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     Balance::of(&stage, &fleet).await?.judge(&mut findings);
     findings.tell("redelivered", stage.all_progress().await?.redelivered);
     findings.tell("drained after the last message, s", format!("{:.1}", drained.as_secs_f64()));
+    let redelivered = "wegweiser_redelivered_messages_total";
+    if scale.is_full() {
+        stage.told(&mut findings, redelivered, "connected to the broker").await?;
+    }
     findings.must_be("started again", stage.logged("connected to the broker") as u64, kills + 3);
     Ok(findings)
 }

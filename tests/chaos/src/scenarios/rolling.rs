@@ -7,7 +7,8 @@ use crate::books::Balance;
 use crate::findings::Findings;
 use crate::load::Fleet;
 use crate::settings::Scale;
-use crate::stage::{POSTGRES_LANES, REDIS_LANES, Stage};
+use crate::stage::{POSTGRES_LANES, REDIS_LANES, Stage, as_float};
+use crate::world::eventually;
 
 const REPLICAS: usize = 4;
 const PER_SECOND: u64 = 4_000;
@@ -31,6 +32,13 @@ pub(crate) async fn run(scale: Scale) -> Result<Findings> {
         let normal = stage.caught_up(&lanes, per_second).await?;
         let seconds = format!("{:.1}", normal.as_secs_f64());
         findings.tell("lag back to normal after, s", seconds);
+        let lag = "wegweiser_consumer_lag_messages";
+        eventually(&format!("metric {lag} is normal too"), async || {
+            let lags = stage.scrape(lag).await?;
+            Ok(lags.iter().all(|lag| *lag <= as_float(per_second)).then_some(()))
+        })
+        .await?;
+        findings.must(format!("metric {lag} shows it"), true);
         stop.cancel();
         anyhow::Ok(())
     };

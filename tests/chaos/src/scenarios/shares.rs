@@ -44,6 +44,7 @@ pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     fleet.confirmed().await?;
     stage.drained().await?;
     Balance::of(&stage, &fleet).await?.judge(&mut findings);
+    stage.told(&mut findings, "wegweiser_messages_total", "connected to the broker").await?;
     Ok(findings)
 }
 
