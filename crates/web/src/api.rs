@@ -22,8 +22,8 @@ use storage::{ApiRole, DeviceRow, RingPoint, Rings, Scope, WalledRecords};
 use tokio::sync::Mutex;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::pipeline::{Behind, BehindMs};
 use crate::problem::Problem;
+use crate::readiness::pipeline::{Behind, BehindMs};
 use caller::{Caller, Viewer};
 
 /// Points in an answer where the caller names no number.

@@ -6,7 +6,6 @@
 mod api;
 mod enrolment;
 mod guard;
-mod pipeline;
 mod problem;
 mod readiness;
 mod server;

@@ -3,6 +3,8 @@
 //! Promises: `/readyz` tells what was seen last and never waits itself; what is away is asked again
 //! with growing, jittered delays.
 
+pub(crate) mod pipeline;
+
 use std::time::Duration;
 
 use broker::{Broker, BrokerSettings};
@@ -13,7 +15,7 @@ use storage::{Records, Rings, Scope, WalledRecords};
 use tokio::task::JoinSet;
 
 use crate::api::SharedBroker;
-use crate::pipeline::Asker;
+use pipeline::Asker;
 
 /// Between two questions to what is up.
 const INTERVAL: Duration = Duration::from_secs(5);

@@ -29,8 +29,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::api::{self, Api, Replays, SharedBroker};
 use crate::enrolment::{self, Enrolling, Issuer};
 use crate::guard::{self, Peer};
+use crate::readiness::{self, pipeline};
 use crate::settings::WebSettings;
-use crate::{pipeline, readiness};
 use tls::Certificates;
 pub(crate) use tls::TlsFiles;
 
