@@ -4,20 +4,17 @@
 //! audit log are one statement; a revoked, expired or suspended tenant's token is known as such,
 //! so that its user is told what to do.
 
-mod secret;
-
 use protocol::{TenantId, UnixMillis};
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-pub use secret::ApiToken;
-
 use crate::Scope;
 use crate::outcome::Unavailable;
 use crate::records::Records;
 use crate::registry::{RegistryError, failed, is_unknown_tenant};
+use crate::secret_token::ApiToken;
 use crate::sql_error::unavailable;
 
 /// What a token lets its user do; each may what those before it may.

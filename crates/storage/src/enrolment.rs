@@ -6,7 +6,6 @@
 //! Refuses: a token that is unknown, over, revoked or used up, without telling which; a device that
 //! was revoked or given another key; a tenant that is suspended.
 
-mod secret;
 mod tokens;
 
 use protocol::{DeviceId, Labels, TenantId, UnixMillis};
@@ -15,9 +14,9 @@ use uuid::Uuid;
 
 use crate::outcome::Unavailable;
 use crate::records::Records;
+use crate::secret_token::EnrollToken;
 use crate::sql_error::unavailable;
 
-pub use secret::EnrollToken;
 pub use tokens::{EnrollTokenRow, NewEnrollToken};
 
 /// A device that asks to be admitted.

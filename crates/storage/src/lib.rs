@@ -24,17 +24,16 @@ mod rebuild;
 mod records;
 mod registry;
 mod rings;
+mod secret_token;
 mod settings;
 mod sign_ins;
 mod sql_error;
 mod walls;
 
-pub use api_tokens::{ApiRole, ApiToken, ApiTokenRefusal, ApiTokenRow, KnownApiToken, NewApiToken};
+pub use api_tokens::{ApiRole, ApiTokenRefusal, ApiTokenRow, KnownApiToken, NewApiToken};
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use connectivity::{DeviceRow, HeartbeatWrite};
-pub use enrolment::{
-    EnrollToken, EnrollTokenRow, Enrolled, Enrolment, EnrolmentError, NewEnrollToken, Renewal,
-};
+pub use enrolment::{EnrollTokenRow, Enrolled, Enrolment, EnrolmentError, NewEnrollToken, Renewal};
 pub use fleet::{Attention, PoolUse, TenantCounts};
 pub use labels::{LabelChange, LabelChangeError};
 pub use ledger::{
@@ -51,6 +50,7 @@ pub use registry::{
     RegistryError, RegistryTenant, TenantState,
 };
 pub use rings::{RingPoint, RingWrite, Rings};
+pub use secret_token::{ApiToken, EnrollToken};
 pub use settings::{POSTGRES_SETTINGS, PostgresSettings, REDIS_SETTINGS, RedisSettings};
 pub use sign_ins::{ProgramRole, SignInError};
 pub use walls::{Scope, WalledRecords};

@@ -8,10 +8,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::EnrollToken;
 use crate::outcome::Unavailable;
 use crate::records::Records;
 use crate::registry::{RegistryError, failed, is_unknown_tenant};
+use crate::secret_token::EnrollToken;
 use crate::sql_error::unavailable;
 
 /// A token that is to be made.
