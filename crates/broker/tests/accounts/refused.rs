@@ -150,7 +150,7 @@ async fn services_may_do_their_own_work_and_no_more() {
     assert!(receiver.refuses_publish(&heartbeat).await);
     let mut web = stage.connect(&stage.backend_user("web")).await;
     for subject in
-        ["dead.x", "$JS.API.CONSUMER.MSG.NEXT.METRICS.rings", "$JS.API.DIRECT.GET.METRICS"]
+        ["dead.x", "$JS.API.CONSUMER.MSG.NEXT.METRICS.rings", "$JS.API.DIRECT.GET.COMMANDS"]
     {
         assert!(web.refuses_publish(subject).await, "{subject}");
     }
