@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use crate::support::{Stack, descendants};
 
 /// `make demo` runs there.
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// A demo is for a person who looks at it: two at once would both take the port that people know.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Words that must not be seen, wherever they were found.
 #[derive(Default)]
@@ -88,6 +92,7 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn the_demo_arrives_wholly_and_shows_no_secret_in_logs_processes_or_errors() {
+    let _one_at_a_time = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let stack = Stack::new();
     let outputs = tempfile::tempdir().unwrap();
     let output = outputs.path().join("demo.out");
@@ -178,6 +183,7 @@ fn provoke_refusals(stack: &Path, scratch: &Path) -> Vec<(&'static str, Output)>
 
 #[test]
 fn an_outage_of_the_demo_is_weathered_and_its_books_balance() {
+    let _one_at_a_time = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let stack = Stack::new();
     let outage = stack.command(&["outage", "--scene", "2s"]).current_dir(REPOSITORY).output();
     let outage = outage.unwrap();
