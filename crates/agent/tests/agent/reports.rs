@@ -151,7 +151,10 @@ async fn a_stop_leaves_nothing_behind_and_without_a_broker_says_what_it_leaves()
 
     nats.kill().unwrap();
     let agent = Agent::start(nats.url(), &creds);
-    agent.until_logged("no broker yet");
+    creds.until_status("told what waits", |_, said| {
+        let waiting = &said["agent"]["status"]["spooled"];
+        waiting["metric"].as_u64().is_some_and(|points| points > 0)
+    });
     let (status, words) = agent.terminate_and_tell();
     assert!(status.success());
     assert_eq!(words["left"], words["handed_over"]);
