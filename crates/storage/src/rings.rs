@@ -29,8 +29,11 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A point that took longer than this from the device to the broker may have been sent before.
 const LATE_AFTER_MS: i64 = 60_000;
-/// A batch with more of a ring's points than a quarter of it could push out newer ones.
-const DEEP_SHARE: u32 = 4;
+/// A batch with more of a ring's points than this share of it is merged.
+const DEEP_SHARE: u32 = 8;
+/// The list keeps this share more than the ring, at its old end: a receiver that writes an older
+/// batch after another's newer one then pushes out what nobody is shown.
+const SLACK_SHARE: u32 = 4;
 
 /// A point on its way into its ring.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +146,8 @@ impl Rings {
         Ok(written)
     }
 
-    /// The newest `last` points of a ring, oldest first, each time stamp once.
+    /// The newest `last` points of a ring, oldest first, each time stamp once; never more than a
+    /// ring holds.
     ///
     /// # Errors
     /// Redis is away or ill.
@@ -170,7 +174,8 @@ impl Rings {
         }
         points.sort_by_key(|point| point.timestamp);
         points.dedup_by_key(|point| point.timestamp);
-        let surplus = points.len().saturating_sub(last);
+        let most = last.min(self.max_points as usize);
+        let surplus = points.len().saturating_sub(most);
         points.drain(..surplus);
         Ok(points)
     }
@@ -220,7 +225,8 @@ impl Rings {
         for point in points {
             pipeline.arg(element(point));
         }
-        pipeline.cmd("LTRIM").arg(key).arg(0).arg(self.max_points - 1);
+        let most = self.max_points + self.max_points / SLACK_SHARE;
+        pipeline.cmd("LTRIM").arg(key).arg(0).arg(most - 1);
         pipeline.cmd("EXPIRE").arg(key).arg(ttl_seconds);
     }
 

@@ -127,12 +127,9 @@ async fn receivers_that_are_stopped_and_killed_lose_and_double_nothing() -> Resu
         (rows, world.count(distinct).await?),
         (i64::try_from(REPORTS)?, i64::try_from(REPORTS)?)
     );
-    // Receivers may exchange batches of up to a quarter of a ring; its oldest points make room for
-    // what came late, so its older third may have holes. docs/adr/0002 says why.
-    let newest: Vec<i64> = (REPORTS - 200..REPORTS).map(|n| start + n as i64).collect();
+    let newest: Vec<i64> = (REPORTS - 300..REPORTS).map(|n| start + n as i64).collect();
     eventually_within(limit, "the newest points, each once", async || {
-        let ring = world.ring(device.id, "uptime").await?;
-        Ok((ring.len() <= 300 && ring.ends_with(&newest)).then_some(()))
+        Ok((world.ring(device.id, "uptime").await? == newest).then_some(()))
     })
     .await?;
     assert_eq!(world.messages_in("DEAD_LETTERS").await?, 0);
