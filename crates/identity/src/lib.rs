@@ -9,6 +9,7 @@
 mod account_name;
 mod claims;
 mod command_keys;
+mod command_signature;
 mod credentials;
 mod issue;
 mod issuing;
@@ -24,6 +25,7 @@ pub use claims::{
     Permission, Permissions, ResponsePermission, Scope, ScopeKind, SharingType, SigningKey,
     TimeRange, User, UserLimits,
 };
+pub use command_signature::{CommandRefused, CommandSigner, CommandSigningError, verify_command};
 pub use credentials::{Credentials, CredentialsError};
 pub use issue::{DeviceRole, IssueError, issue_device, issue_device_jwt, issue_user};
 pub use issuing::{Exported, IssuingKeys};

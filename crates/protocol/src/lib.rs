@@ -5,7 +5,7 @@
 //! (see [`decode`]). Refuses: to believe a payload about who sent it; identity is the
 //! [`DeviceSubject`] that the broker stamped.
 
-mod command;
+pub mod command;
 mod dead_letter;
 mod decode;
 mod enrolment;
@@ -24,7 +24,7 @@ mod subject;
 mod time;
 mod wire;
 
-pub use command::Command;
+pub use command::{Command, CommandKind, Order, SignedCommand};
 pub use dead_letter::{DeadLetter, headers};
 pub use decode::{Event, decode};
 pub use enrolment::{EnrollAnswer, EnrollRequest, RenewAnswer, RenewRequest};
@@ -38,7 +38,8 @@ pub use parcel::{DeferredPoint, pack, parcel_subject, unpack};
 pub use reject::Reject;
 pub use response::{CommandResponse, ResponseStatus};
 pub use self_report::{
-    CollectorReport, DropReasons, DroppedCounts, EarlierSession, HeartbeatStatus, KindCounts,
+    CollectorReport, CommandReport, DropReasons, DroppedCounts, EarlierSession, HeartbeatStatus,
+    KindCounts,
 };
 pub use subject::{DeviceSubject, Kind, SubjectError};
 pub use time::UnixMillis;

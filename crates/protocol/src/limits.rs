@@ -36,3 +36,27 @@ pub const LABELS_MAX: usize = 32;
 pub const LABEL_KEY_MAX_BYTES: usize = 63;
 /// Longest value of a label, in characters.
 pub const LABEL_VALUE_MAX_CHARS: usize = 128;
+
+/// A command with its signature: what the stream `COMMANDS` takes.
+pub const COMMAND_PAYLOAD_MAX_BYTES: usize = 256 * 1024;
+/// Longest time from a command's making to its expiry, in milliseconds (a week): as long as
+/// `COMMANDS` keeps it.
+pub const COMMAND_LIFE_MAX_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Shortest time that a command may be given to run, in milliseconds.
+pub const COMMAND_TIMEOUT_MIN_MS: u64 = 100;
+/// Longest time that a command may be given to run, in milliseconds (an hour).
+pub const COMMAND_TIMEOUT_MAX_MS: u64 = 60 * 60 * 1000;
+/// Longest SQL of an `osquery` command, in bytes.
+pub const COMMAND_SQL_MAX_BYTES: usize = 64 * 1024;
+/// Most arguments of a program that a command runs.
+pub const COMMAND_ARGUMENTS_MAX: usize = 64;
+/// Longest argument of a program that a command runs, in bytes.
+pub const COMMAND_ARGUMENT_MAX_BYTES: usize = 16 * 1024;
+/// Most processes that a `process.list` command asks for.
+pub const COMMAND_PROCESSES_MAX: u32 = 1_000;
+/// Most metrics that a `metrics.start` command names.
+pub const COMMAND_METRICS_MAX: usize = 32;
+/// Longest interval that a command sets, in seconds (a day).
+pub const COMMAND_INTERVAL_MAX_S: u32 = 24 * 60 * 60;
+/// Longest reason text in an answer to a command, in characters.
+pub const COMMAND_REASON_MAX_CHARS: usize = 512;

@@ -44,6 +44,35 @@ pub struct HeartbeatStatus {
     /// Each collector's last run, by its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub collectors: BTreeMap<String, CollectorReport>,
+    /// What it did with commands since it started.
+    #[serde(skip_serializing_if = "CommandReport::is_empty")]
+    pub commands: CommandReport,
+}
+
+/// What an agent did with commands since it started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CommandReport {
+    /// Taken, and not begun.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub waiting: u64,
+    /// Begun, and not ended.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub running: u64,
+    /// Ended, by outcome; refused ones stand under their reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ended: BTreeMap<String, u64>,
+    /// Messages that were refused, by the code of their reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, u64>,
+}
+
+impl CommandReport {
+    /// Whether there is nothing to say.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A number per kind of message.
