@@ -42,6 +42,9 @@ pub enum ConnectError {
         /// What is wrong, with the remedy.
         problem: String,
     },
+    /// The client certificate cannot be used: what is wrong, with the remedy.
+    #[error("{0}")]
+    Certificate(String),
     /// The server did not accept the connection.
     #[error("broker {url} did not accept the connection: {reason}")]
     Refused {
@@ -261,10 +264,7 @@ fn options(settings: &BrokerSettings, manner: &Manner) -> Result<ConnectOptions,
         // Servers tell their other addresses without a scheme, and the two cannot be mixed.
         options = options.ignore_discovered_servers();
     }
-    if let Some(ca) = &settings.ca {
-        options = options.add_root_certificates(ca.clone());
-    }
-    Ok(options)
+    settings.tls.apply(options).map_err(ConnectError::Certificate)
 }
 
 type EventFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send + Sync>>;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
-use crate::{Broker, BrokerGone};
+use crate::{Broker, BrokerGone, Delivery};
 
 /// Where a durable consumer stands.
 #[derive(Clone, Debug, Deserialize)]
@@ -303,6 +303,19 @@ impl Broker {
             }
             _ => Err(BrokerGone(error.to_string())),
         }
+    }
+
+    /// A stored message as if it were delivered once more, for the `attempt`th time. No answer to
+    /// it reaches a consumer.
+    #[must_use]
+    pub fn as_delivered(
+        &self,
+        stream: &str,
+        sequence: u64,
+        attempt: u64,
+        stored: StoredMessage,
+    ) -> Delivery {
+        Delivery::of_stored(self.client(), (stream, sequence), attempt, stored)
     }
 
     /// The first message at or after that sequence.

@@ -3,13 +3,15 @@
 //! Promises: what is read here was stamped by the broker. The four acknowledging methods are
 //! disallowed by clippy outside the receiver's `settle` and `hold`.
 
-use async_nats::{Client, Message};
+use async_nats::{Client, HeaderMap, Message};
 use bytes::Bytes;
 use protocol::{DeviceSubject, MessageId, MessageKey, SubjectError, UnixMillis};
 use tokio::time::Instant;
 
-use crate::{BrokerGone, Parked};
+use crate::{BrokerGone, Parked, StoredMessage};
 
+/// Where answers go that nobody waits for.
+const NOBODY: &str = "_INBOX.nobody";
 const NANOSECONDS_A_MILLISECOND: i128 = 1_000_000;
 
 /// A message as delivered to us, not yet acknowledged.
@@ -55,6 +57,42 @@ impl Delivery {
             reply,
             message,
         })
+    }
+
+    /// What a stream still holds, as if it were delivered once more. Nobody waits for its answer.
+    pub(crate) fn of_stored(
+        client: &Client,
+        (stream, sequence): (&str, u64),
+        attempt: u64,
+        stored: StoredMessage,
+    ) -> Self {
+        let StoredMessage { subject, message_id, published, payload } = stored;
+        let headers = message_id.map(|id| {
+            let mut headers = HeaderMap::new();
+            headers.insert(async_nats::header::NATS_MESSAGE_ID, id.as_str());
+            headers
+        });
+        let message = Message {
+            subject: subject.into(),
+            reply: None,
+            length: payload.len(),
+            payload,
+            headers,
+            status: None,
+            description: None,
+        };
+        Self {
+            client: client.clone(),
+            message,
+            reply: NOBODY.into(),
+            stream: stream.into(),
+            sequence,
+            attempt,
+            waiting: 0,
+            published,
+            may_be_repeated: true,
+            ours_until: Instant::now(),
+        }
     }
 
     /// The subject as the broker stamped it.

@@ -10,9 +10,7 @@ use std::time::Duration;
 use async_nats::ServerAddr;
 use identity::Credentials;
 use protocol::UnixMillis;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -71,7 +69,7 @@ async fn look(settings: &BrokerSettings) -> Result<Option<UnixMillis>, ExpiryErr
         return Ok(None);
     }
     let name = ServerName::try_from(host.to_owned()).map_err(because)?;
-    let connector = TlsConnector::from(Arc::new(client_config(settings)?));
+    let connector = TlsConnector::from(Arc::new(settings.tls.client_config().map_err(because)?));
     let stream = connector.connect(name, stream).await.map_err(because)?;
     let (_, session) = stream.get_ref();
     let shown = session.peer_certificates().and_then(<[_]>::first);
@@ -79,22 +77,6 @@ async fn look(settings: &BrokerSettings) -> Result<Option<UnixMillis>, ExpiryErr
     let (_, certificate) = X509Certificate::from_der(shown).map_err(because)?;
     let ends = certificate.validity().not_after.timestamp();
     Ok(Some(UnixMillis::new(ends.saturating_mul(1_000))))
-}
-
-fn client_config(settings: &BrokerSettings) -> Result<ClientConfig, ExpiryError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = &settings.ca {
-        for certificate in CertificateDer::pem_file_iter(path).map_err(because)? {
-            roots.add(certificate.map_err(because)?).map_err(because)?;
-        }
-    }
-    // As the client does: a CA of one's own is trusted beside the system's.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(because)?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn because(error: impl std::fmt::Display) -> ExpiryError {

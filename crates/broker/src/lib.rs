@@ -24,6 +24,7 @@ mod settings;
 mod sign_in;
 mod spool;
 pub mod streams;
+mod tls;
 mod trouble;
 
 pub use connection::{Broker, BrokerGone, ConnectError};
@@ -39,6 +40,7 @@ pub use pull::Pull;
 pub use refusal::{explained, remedy};
 pub use renewal::{RenewalAsked, Renewals};
 pub use reread::{Reread, RereadMessage};
-pub use settings::{BrokerSettings, NATS_CA, NATS_URL, SETTINGS};
+pub use settings::{BrokerSettings, NATS_URL, SETTINGS};
 pub use spool::SpoolSettings;
+pub use tls::{BrokerTls, ClientCertificate, NATS_CA, NATS_CLIENT_CERT, NATS_CLIENT_KEY};
 pub use trouble::Trouble;

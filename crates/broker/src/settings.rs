@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use runtime::settings::{Reader, Setting};
 
+use crate::tls::{BrokerTls, NATS_CA, NATS_CLIENT_CERT, NATS_CLIENT_KEY};
+
 /// Where the broker is.
 pub const NATS_URL: Setting = Setting {
     name: "NATS_URL",
@@ -18,15 +20,9 @@ pub(crate) const NATS_CREDS: Setting = Setting {
     unit: "a path",
     help: "Credentials file (mode 0600) of the broker user to connect as.",
 };
-/// Whom to trust.
-pub const NATS_CA: Setting = Setting {
-    name: "WEGWEISER_NATS_CA",
-    default: None,
-    unit: "a path to a PEM file",
-    help: "Certificate authority that signed the broker's certificate; absent: the system's.",
-};
 /// Every setting of a connection.
-pub const SETTINGS: &[Setting] = &[NATS_URL, NATS_CREDS, NATS_CA];
+pub const SETTINGS: &[Setting] =
+    &[NATS_URL, NATS_CREDS, NATS_CA, NATS_CLIENT_CERT, NATS_CLIENT_KEY];
 
 /// How to reach the broker and who to be there.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,8 +31,8 @@ pub struct BrokerSettings {
     pub url: String,
     /// Credentials file.
     pub creds: Option<PathBuf>,
-    /// Certificate authority; `None` trusts the system's.
-    pub ca: Option<PathBuf>,
+    /// How the connection is secured.
+    pub tls: BrokerTls,
     /// Name of this connection, as the server shows it.
     pub name: String,
 }
@@ -47,7 +43,7 @@ impl BrokerSettings {
         Self {
             url: reader.text(&NATS_URL),
             creds: reader.path(&NATS_CREDS),
-            ca: reader.path(&NATS_CA),
+            tls: BrokerTls::read(reader),
             name: name.to_owned(),
         }
     }

@@ -73,7 +73,7 @@ async fn open() -> anyhow::Result<Opened> {
     let declared = Declared::load(&accounts.accounts, &accounts.tenants)
         .context("reading the account files")?;
     let keys = environment::keys(&accounts.keys)?;
-    let server = AccountServer::open(&broker.url, broker.ca.as_deref(), &keys)
+    let server = AccountServer::open(&broker.url, &broker.tls, &keys)
         .await
         .context("connecting to the broker's system account")?;
     Ok(Opened { settings: accounts, declared, keys, server })

@@ -39,7 +39,7 @@ impl Office {
 
     /// Connects to the broker's system account.
     pub(crate) async fn server(&self) -> anyhow::Result<AccountServer> {
-        AccountServer::open(&self.broker.url, self.broker.ca.as_deref(), &self.keys)
+        AccountServer::open(&self.broker.url, &self.broker.tls, &self.keys)
             .await
             .context("connecting to the broker's system account")
     }

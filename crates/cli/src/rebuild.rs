@@ -59,10 +59,10 @@ pub(crate) async fn run(command: &RebuildCommand) -> anyhow::Result<ExitCode> {
     let (broker, records) = (environment::broker().await?, environment::records()?);
     let stream = command.stream.as_str();
     let shadow = records.shadow(stream).await.context("making the shadow tables")?;
-    let Some(shadow) = shadow else {
+    let Some(mut shadow) = shadow else {
         bail!("--stream {stream}: it makes no records; give MONITORING, RESPONSES or HEARTBEATS");
     };
-    let read = project(&broker, &shadow, stream, command.since).await?;
+    let read = project(&broker, &mut shadow, stream, command.since).await?;
     // What lies before the first message has left the stream, and what follows the last is not read.
     let since = read.first.map_or(command.since, |first| first.max(command.since));
     let until = read.last.unwrap_or(since);
@@ -83,7 +83,7 @@ pub(crate) async fn run(command: &RebuildCommand) -> anyhow::Result<ExitCode> {
 /// Reads the stream up to where its writer has settled everything, into the shadow.
 async fn project(
     broker: &Broker,
-    shadow: &Shadow,
+    shadow: &mut Shadow,
     stream: &str,
     since: UnixMillis,
 ) -> anyhow::Result<Read> {
@@ -110,7 +110,7 @@ async fn project(
 
 /// Writes a batch; returns how many make no record, as they made none for the receiver.
 async fn write(
-    shadow: &Shadow,
+    shadow: &mut Shadow,
     stream: &str,
     batch: &[RereadMessage],
 ) -> Result<u64, storage::Unavailable> {
@@ -130,7 +130,8 @@ async fn write(
             Event::Monitoring(report) if stream == "MONITORING" => RealtimeBody::Monitoring(report),
             Event::Response(response) if stream == "RESPONSES" => RealtimeBody::Response(response),
             Event::Heartbeat(heartbeat) if stream == "HEARTBEATS" => {
-                beats.push(HeartbeatWrite { heartbeat, number: None, received });
+                let number = message.id.as_ref().and_then(|id| id.number("heartbeat"));
+                beats.push(HeartbeatWrite { heartbeat, number, received });
                 continue;
             }
             _ => continue,

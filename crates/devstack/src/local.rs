@@ -20,7 +20,7 @@ use state::{Ports, ServeLock};
 
 use crate::programs::Places;
 use crate::tls::{self, TlsFiles};
-use crate::{Nats, Postgres, Redis};
+use crate::{Nats, Postgres, Redis, RedisBuilder, output, tools};
 
 /// Without a configuration of its own, the broker has JetStream and nothing else: no TLS, no accounts.
 const PLAIN_NATS_CONFIG: &str = "jetstream { max_file_store: 64GB }\n";
@@ -78,8 +78,8 @@ impl LocalStackBuilder {
         };
         let secrets = Places::of(&self.stack).secrets_made()?;
         let redis = || {
-            let mut server =
-                Redis::builder().dir(self.stack.join("redis")).persist(true).users(&secrets);
+            let mut server = redis_server(&tls);
+            server = server.dir(self.stack.join("redis")).persist(true).users(&secrets);
             if let Some(ports) = &ports {
                 server = server.preferred_port(ports.redis);
             }
@@ -109,6 +109,17 @@ impl LocalStackBuilder {
         };
         stack.publish()?;
         Ok(stack)
+    }
+}
+
+/// With TLS wherever a server that speaks it is to be had; without it only loopback hears us.
+fn redis_server(tls: &TlsFiles) -> RedisBuilder {
+    match tools::redis_server_with_tls() {
+        Ok(tool) => Redis::builder().program(tool.path()).tls(tls.clone()),
+        Err(error) => {
+            output::note(&format!("redis without TLS, on loopback only: {error:#}"));
+            Redis::builder()
+        }
     }
 }
 

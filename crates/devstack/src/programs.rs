@@ -113,15 +113,28 @@ pub(crate) fn sign_in_name(role: &str) -> String {
 /// What a program needs to reach the servers of `stack`, as the operator but for the broker.
 pub(crate) fn reaching(stack: &LocalStack, creds: &Path) -> Environment {
     let mut environment = Places::of(stack.dir()).redis_sign_in(RedisUser::Operator);
+    environment.extend(redis_address(stack));
     environment.extend([
         ("NATS_URL", stack.nats.url().to_owned()),
         ("NATS_CREDS", creds.display().to_string()),
         ("WEGWEISER_NATS_CA", stack.tls().ca.display().to_string()),
         ("DATABASE_URL", owner_url(stack)),
         ("WEGWEISER_DATABASE_CA", stack.tls().ca.display().to_string()),
+    ]);
+    environment
+}
+
+/// Where Redis is, and how it is spoken to.
+pub(crate) fn redis_address(stack: &LocalStack) -> Environment {
+    // What the certificate names; and a port of 127.0.0.1 alone.
+    let mut environment = vec![
         ("METRICS_REDIS_HOST", stack.redis.host().to_owned()),
         ("METRICS_REDIS_PORT", stack.redis.port().to_string()),
-    ]);
+    ];
+    if stack.redis.has_tls() {
+        environment.push(("WEGWEISER_REDIS_TLS", "on".to_owned()));
+        environment.push(("WEGWEISER_REDIS_CA", stack.tls().ca.display().to_string()));
+    }
     environment
 }
 

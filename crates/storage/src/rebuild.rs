@@ -10,15 +10,18 @@ use deadpool_postgres::Object;
 use protocol::UnixMillis;
 use serde::Serialize;
 
-use crate::connectivity::HeartbeatWrite;
+use crate::NumberRun;
+use crate::connectivity::{self, HeartbeatWrite};
 use crate::outcome::{Unavailable, Written};
 use crate::presence::OfflineRule;
-use crate::realtime::RealtimeWrite;
+use crate::realtime::{self, RealtimeWrite};
 use crate::records::Records;
 use crate::sql_error::unavailable;
 
 /// Any number that no other program uses for an advisory lock: "rebuild" in ASCII.
 const LOCK: i64 = 0x0072_6562_7569_6c64;
+/// Runs of numbers that are noted by one statement.
+const NOTED_AT_ONCE: usize = 1_000;
 /// Rows of each sort that are named.
 const EXAMPLES: i64 = 10;
 
@@ -55,6 +58,8 @@ pub struct Shadow {
     records: Records,
     connection: Object,
     kind: Kind,
+    /// The devices' own numbers of what was written, for the books.
+    numbers: Vec<(&'static str, NumberRun)>,
 }
 
 /// How the real table differs from what the stream says.
@@ -206,7 +211,7 @@ impl Records {
         // Comparing whole tables takes as long as it takes.
         let made = connection.batch_execute(&format!("set statement_timeout = 0; {MAKE}")).await;
         made.map_err(|error| unavailable(&error))?;
-        Ok(Some(Shadow { records: self.clone(), connection, kind }))
+        Ok(Some(Shadow { records: self.clone(), connection, kind, numbers: Vec::new() }))
     }
 }
 
@@ -216,10 +221,15 @@ impl Shadow {
     /// # Errors
     /// Postgres is away or ill.
     pub async fn write_realtime(
-        &self,
+        &mut self,
         writes: &[RealtimeWrite<'_>],
     ) -> Result<Vec<Written>, Unavailable> {
-        self.records.write_realtime_into(Target::Shadow, writes).await
+        let written = self.records.write_realtime_into(Target::Shadow, writes).await?;
+        if let Kind::Records(kind) = self.kind {
+            let numbers = realtime::numbers(kind, writes, &written);
+            self.numbers.extend(numbers.into_iter().map(|run| (kind, run)));
+        }
+        Ok(written)
     }
 
     /// As [`Records::write_heartbeats`], into the shadow.
@@ -227,11 +237,14 @@ impl Shadow {
     /// # Errors
     /// Postgres is away or ill.
     pub async fn write_heartbeats(
-        &self,
+        &mut self,
         writes: &[HeartbeatWrite<'_>],
         rule: &OfflineRule,
     ) -> Result<Vec<Written>, Unavailable> {
-        self.records.write_heartbeats_into(Target::Shadow, writes, rule).await
+        let written = self.records.write_heartbeats_into(Target::Shadow, writes, rule).await?;
+        let numbers = connectivity::numbers(writes);
+        self.numbers.extend(numbers.into_iter().map(|run| ("heartbeat", run)));
+        Ok(written)
     }
 
     /// Compares with the real table: what the broker took from `since` and before `until`.
@@ -270,13 +283,20 @@ impl Shadow {
         Ok(Difference { rows: row.get(0), examples: row.get(1) })
     }
 
-    /// Adds the rows that only the stream makes to the real table; how many it added.
+    /// Adds the rows that only the stream makes to the real table, and all that were read to the
+    /// books; how many rows it added.
     ///
     /// # Errors
-    /// Postgres is away or ill; nothing was added then.
+    /// Postgres is away or ill; nothing is doubled by a second rebuild.
     pub async fn insert_missing(&self) -> Result<u64, Unavailable> {
         let added = self.connection.execute(&self.kind.insert_missing(), &[]).await;
-        added.map_err(|error| unavailable(&error))
+        let added = added.map_err(|error| unavailable(&error))?;
+        for part in self.numbers.chunks(NOTED_AT_ONCE) {
+            let Some((kind, _)) = part.first() else { continue };
+            let runs: Vec<NumberRun> = part.iter().map(|(_, run)| *run).collect();
+            self.records.note_stored(kind, &runs).await?;
+        }
+        Ok(added)
     }
 
     /// Removes the shadow.

@@ -136,7 +136,7 @@ fn enrolment(reader: &mut Reader, broker: &BrokerSettings) -> Option<EnrolmentSe
     let lifetime = reader.seconds(&DEVICE_LIFETIME, LIFETIME_SECONDS);
     Some(EnrolmentSettings {
         servers: reader.optional(&ENROLL_URL).unwrap_or_else(|| broker.url.clone()),
-        ca: reader.path(&ENROLL_CA).or_else(|| broker.ca.clone()),
+        ca: reader.path(&ENROLL_CA).or_else(|| broker.tls.ca.clone()),
         lifetime,
         keys: reader.path(&ISSUING_KEYS)?,
     })

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use async_nats::jetstream::consumer::{FromConsumer as _, pull};
 use broker::accounts::{self, AccountServer, Declared, ServerConfigOptions, SyncInterval};
 use broker::streams::{self, Destructive};
-use broker::{Broker, BrokerSettings};
+use broker::{Broker, BrokerSettings, BrokerTls};
 use devstack::{Nats, Postgres, Redis, tools};
 use identity::{AccountName, Credentials, DeviceRole, KeyDir, issue_device, issue_user};
 use protocol::{DeviceId, TenantId};
@@ -201,7 +201,7 @@ async fn start_broker(dir: &Path, tenants: &[TenantId]) -> Result<(Nats, KeyDir)
     };
     let config = accounts::server_config(&keys, &options)?;
     let nats = Nats::builder().dir(dir.join("nats")).config(config).start()?;
-    let server = AccountServer::open(nats.url(), None, &keys).await?;
+    let server = AccountServer::open(nats.url(), &BrokerTls::default(), &keys).await?;
     accounts::apply(&server, &declared, &keys, Destructive::Refuse).await?;
     Ok((nats, keys))
 }
@@ -213,8 +213,12 @@ async fn apply_streams(operator: &Broker) -> Result<()> {
 }
 
 async fn connect(url: &str, creds: PathBuf) -> Result<Broker> {
-    let settings =
-        BrokerSettings { url: url.to_owned(), creds: Some(creds), ca: None, name: "bench".into() };
+    let settings = BrokerSettings {
+        url: url.to_owned(),
+        creds: Some(creds),
+        tls: BrokerTls::default(),
+        name: "bench".into(),
+    };
     Broker::connect(&settings).await.context("connecting to the broker")
 }
 

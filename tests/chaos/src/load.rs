@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use broker::{Bound, Bounds, Broker, BrokerSettings, HandOverError, Outbox, Sender};
+use broker::{Bound, Bounds, Broker, BrokerSettings, BrokerTls, HandOverError, Outbox, Sender};
 use bytes::Bytes;
 use identity::DeviceRole;
 use protocol::{DeviceId, Kind, MetricType, SessionId, UnixMillis};
@@ -79,7 +79,7 @@ impl Fleet {
             let broker = Broker::connect(&BrokerSettings {
                 url: world.nats.url().to_owned(),
                 creds: Some(creds),
-                ca: None,
+                tls: BrokerTls::default(),
                 name: "agent".to_owned(),
             })
             .await?;

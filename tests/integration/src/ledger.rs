@@ -248,3 +248,39 @@ async fn notes_of_points_stay_small_in_any_order_and_tell_when_they_do_not_fit()
     assert!((200..1_500).contains(&note.runs().len()), "{}", note.runs().len());
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_rebuild_adds_stands_in_the_books_again() -> Result<()> {
+    let world = World::start().await?;
+    let _receiver = world.receiver(&[])?;
+    let device = world.device(0).await?;
+    let books = Numbering { device: &device, session: SessionId::new(uuid::Uuid::now_v7()) };
+    for number in 1..=3 {
+        books.send("monitoring", number, json!({ "n": number })).await?;
+    }
+    eventually("three rows", async || {
+        let rows = "select count(*) from device_realtime_data";
+        Ok((world.count(rows).await? == 3).then_some(()))
+    })
+    .await?;
+    drained(&world).await?;
+    // As a database that came back from yesterday's backup, with its books.
+    let client = crate::world::sql_client(&world.database).await?;
+    client.batch_execute("delete from device_realtime_data; delete from device_ledger").await?;
+    books.beat(1, json!({ "sent": { "monitoring": 3, "heartbeat": 1 } })).await?;
+    eventually("the heartbeat in the books", async || {
+        let (_, answer) = ledger(&world, &device).await?;
+        Ok((column(&answer, "HEARTBEATS", "stored") == 1).then_some(()))
+    })
+    .await?;
+    let (_, answer) = ledger(&world, &device).await?;
+    assert_eq!(column(&answer, "MONITORING", "missing"), 3, "{answer}");
+
+    let verb = ["rebuild", "--stream", "MONITORING", "--since", "1h", "--insert-missing"];
+    let (code, said) = world.wegweiser(&verb).await?;
+    assert_eq!(code, 0, "{said}");
+    let (code, answer) = ledger(&world, &device).await?;
+    assert_eq!(code, 0, "{answer}");
+    assert_eq!(column(&answer, "MONITORING", "stored"), 3, "{answer}");
+    Ok(())
+}

@@ -33,6 +33,8 @@ const KEYS: &[(&str, Setting)] = &[
     ("broker.url", broker::NATS_URL),
     ("broker.creds", settings::CREDS),
     ("broker.ca", broker::NATS_CA),
+    ("broker.client_certificate", broker::NATS_CLIENT_CERT),
+    ("broker.client_key", broker::NATS_CLIENT_KEY),
     ("broker.reconnect_spread_ms", settings::RECONNECT_SPREAD),
     ("device.tenant", settings::TENANT),
     ("status.file", settings::STATUS_FILE),

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use broker::Delivery;
 use broker::accounts::{
     AccountServer, Declared, ServerConfigOptions, ServerTls, SyncInterval, apply, bootstrap,
     revoke, server_config,
 };
 use broker::streams::Destructive;
+use broker::{BrokerTls, Delivery};
 use protocol::Event;
 
 use devstack::{Nats, TcpProxy};
@@ -274,7 +274,8 @@ impl Guarded {
             }),
         };
         let nats = Nats::builder().config(server_config(&keys, &options).unwrap()).start().unwrap();
-        let server = AccountServer::open(nats.url(), Some(&tls.ca), &keys).await.unwrap();
+        let server =
+            AccountServer::open(nats.url(), &BrokerTls::trusting(&tls.ca), &keys).await.unwrap();
         apply(&server, &declared, &keys, Destructive::Refuse).await.unwrap();
         Self { nats, keys, server, ca: tls.ca.display().to_string(), _dir: dir }
     }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use broker::streams::{self, Desired, Destructive};
-use broker::{Broker, BrokerSettings, Delivery, Pull};
+use broker::{Broker, BrokerSettings, BrokerTls, Delivery, Pull};
 use devstack::Nats;
 use identity::{AccountName, Credentials, DeviceRole, KeyDir, issue_device};
 use protocol::{Event, UnixMillis, decode};
@@ -36,7 +36,7 @@ impl Operator {
         let settings = BrokerSettings {
             url: nats.url().to_owned(),
             creds: None,
-            ca: None,
+            tls: BrokerTls::default(),
             name: "agent test".to_owned(),
         };
         Self(Broker::connect(&settings).await.unwrap())

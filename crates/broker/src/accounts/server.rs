@@ -3,7 +3,6 @@
 //! Promises: speaks with credentials of account `SYS` that were issued for minutes and never
 //! written to a file. Refuses to keep trying: an operator waits for the answer.
 
-use std::path::Path;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, ServerAddr};
@@ -16,6 +15,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 use super::error::AccountsError;
+use crate::BrokerTls;
 
 /// The role of `system.json` that may push accounts.
 const ROLE: &str = "accounts";
@@ -39,20 +39,19 @@ pub struct AccountServer {
 impl AccountServer {
     /// Connects with credentials made on the spot from the key directory.
     ///
-    /// `url` is one address or several with commas between, `ca` the authority that signed the
-    /// server's certificate where it is not one of the system's.
+    /// `url` is one address or several with commas between.
     ///
     /// # Errors
     /// When a key is missing, the address is none, or the server does not let us in.
-    pub async fn open(url: &str, ca: Option<&Path>, keys: &KeyDir) -> Result<Self, AccountsError> {
+    pub async fn open(url: &str, tls: &BrokerTls, keys: &KeyDir) -> Result<Self, AccountsError> {
         let until = UnixSeconds::now().plus(CREDENTIALS_LIFE);
         let credentials = issue_user(keys, AccountName::System, ROLE, ROLE, Some(until))?;
-        Self::connect(url, ca, &credentials).await
+        Self::connect(url, tls, &credentials).await
     }
 
     async fn connect(
         url: &str,
-        ca: Option<&Path>,
+        tls: &BrokerTls,
         credentials: &Credentials,
     ) -> Result<Self, AccountsError> {
         let addresses = url
@@ -62,16 +61,15 @@ impl AccountServer {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let refused = |reason: String| AccountsError::Connect { url: url.to_owned(), reason };
-        let mut options = ConnectOptions::new()
+        let options = ConnectOptions::new()
             .name("wegweiser accounts")
             .connection_timeout(CONNECT_TIMEOUT)
             .request_timeout(Some(ANSWER_TIMEOUT))
             .max_reconnects(Some(CONNECT_ATTEMPTS))
             .custom_inbox_prefix(credentials.inbox_prefix());
-        if let Some(ca) = ca {
-            options = options.add_root_certificates(ca.to_owned());
-        }
-        let client = options
+        let client = tls
+            .apply(options)
+            .map_err(refused)?
             .credentials(credentials.decorated().expose_secret())
             .map_err(|_| refused("the credentials do not parse".to_owned()))?
             .connect(addresses)

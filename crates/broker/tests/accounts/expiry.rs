@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use broker::{BrokerSettings, expiry};
+use broker::{BrokerSettings, BrokerTls, expiry};
 use identity::{DeviceRole, UnixSeconds, issue_device};
 
 use crate::stage::{DEVICE, Stage, device, tenant};
@@ -19,14 +19,14 @@ async fn the_ends_of_the_servers_certificate_and_of_the_credential_are_known() {
     let mut settings = BrokerSettings {
         url: stage.nats.url().to_owned(),
         creds: Some(creds),
-        ca: Some(stage.tls.ca.clone()),
+        tls: BrokerTls::trusting(&stage.tls.ca),
         name: "expiry".to_owned(),
     };
     assert_eq!(expiry::credential(&settings).unwrap().get(), ends.as_i64() * 1_000);
     let certificate = expiry::certificate(&settings).await.unwrap().unwrap();
     assert!(certificate > protocol::UnixMillis::now(), "{certificate:?}");
 
-    settings.ca = None;
+    settings.tls.ca = None;
     let error = expiry::certificate(&settings).await.unwrap_err().to_string();
     assert!(error.contains("certificate"), "a stranger's certificate is not believed: {error}");
 }

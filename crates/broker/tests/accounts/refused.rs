@@ -2,7 +2,7 @@
 //! said otherwise.
 
 use broker::streams::Destructive;
-use identity::DeviceRole;
+use identity::{AccountName, DeviceRole, issue_user};
 use serde_json::{Value, json};
 
 use crate::stage::{DEVICE, OTHER_TENANT, SIBLING, STRANGER, Stage, TENANT, tenant};
@@ -96,6 +96,33 @@ async fn a_device_of_either_generation_touches_nothing_but_its_own() {
         assert_eq!(let_through, Vec::<String>::new());
         let own = format!("tenant.{TENANT}.device.{DEVICE}.status.heartbeat");
         assert!(!agent.refuses_publish(&own).await, "the probe must be able to say yes");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_reader_says_nothing_and_hears_no_other_tenant() {
+    let stage = Stage::with_streams().await;
+    let account = AccountName::Tenant(tenant());
+    let reader = issue_user(&stage.keys, account, "tenant-reader", "board", None).unwrap();
+    let mut reader = stage.connect(&reader).await;
+    let mut let_through = Vec::new();
+    for subject in forbidden_publishes() {
+        if !reader.refuses_publish(&subject).await {
+            let_through.push(format!("publish {subject}"));
+        }
+    }
+    let heard = [
+        format!("tenant.{TENANT}.device.{DEVICE}.response"),
+        format!("demo.system.{DEVICE}.cpu_percent"),
+    ];
+    for subject in forbidden_subscriptions() {
+        if !heard.contains(&subject) && !reader.refuses_subscribe(&subject).await {
+            let_through.push(format!("subscribe {subject}"));
+        }
+    }
+    assert_eq!(let_through, Vec::<String>::new());
+    for subject in heard {
+        assert!(!reader.refuses_subscribe(&subject).await, "{subject}");
     }
 }
 

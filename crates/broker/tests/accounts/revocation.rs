@@ -1,5 +1,6 @@
 //! Revoked users are out at once and stay out.
 
+use broker::BrokerTls;
 use std::slice::from_ref;
 
 use async_nats::Event;
@@ -38,8 +39,8 @@ async fn a_revocation_cuts_the_live_connection_and_outlives_restart_and_apply() 
     assert!(stage.try_connect(&lost).await.is_err(), "after another push");
 
     stage.nats.restart().unwrap();
-    let ca = Some(stage.tls.ca.as_path());
-    stage.server = AccountServer::open(stage.nats.url(), ca, &stage.keys).await.unwrap();
+    let tls = BrokerTls::trusting(&stage.tls.ca);
+    stage.server = AccountServer::open(stage.nats.url(), &tls, &stage.keys).await.unwrap();
     assert!(stage.try_connect(&lost).await.is_err(), "after a restart");
     stage.connect(&stage.device(tenant(), DEVICE, DeviceRole::Current)).await;
 }

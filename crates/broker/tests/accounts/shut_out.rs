@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use async_nats::Event;
 use broker::accounts::{AccountServer, delete, held, resume, revoke, suspend};
-use broker::explained;
 use broker::streams::Destructive;
+use broker::{BrokerTls, explained};
 use identity::{AccountName, Credentials, DeviceRole, UnixSeconds, issue_device};
 use serde_json::json;
 
@@ -63,8 +63,8 @@ async fn a_suspended_tenant_is_out_within_two_seconds_and_returns_with_the_same_
     stage.apply(Destructive::Allow).await.unwrap();
     refused(&stage, &theirs).await;
     stage.nats.restart().unwrap();
-    let ca = Some(stage.tls.ca.as_path());
-    stage.server = AccountServer::open(stage.nats.url(), ca, &stage.keys).await.unwrap();
+    let tls = BrokerTls::trusting(&stage.tls.ca);
+    stage.server = AccountServer::open(stage.nats.url(), &tls, &stage.keys).await.unwrap();
     refused(&stage, &theirs).await;
 
     let declared = stage.declared();

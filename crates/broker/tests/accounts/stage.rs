@@ -11,7 +11,7 @@ use broker::accounts::{
 };
 use broker::plan::Plan;
 use broker::streams::{self, Destructive};
-use broker::{Broker, BrokerSettings};
+use broker::{Broker, BrokerSettings, BrokerTls};
 use devstack::Nats;
 use devstack::tls::TlsFiles;
 use identity::{AccountName, Credentials, DeviceRole, KeyDir, issue_device, issue_user};
@@ -63,7 +63,8 @@ impl Stage {
         let tls = devstack::tls::files_in(&directory.path().join("tls")).unwrap();
         let config = server_config(&keys, &options(directory.path(), &tls)).unwrap();
         let nats = Nats::builder().config(config).start().unwrap();
-        let server = AccountServer::open(nats.url(), Some(&tls.ca), &keys).await.unwrap();
+        let server =
+            AccountServer::open(nats.url(), &BrokerTls::trusting(&tls.ca), &keys).await.unwrap();
         Self { nats, keys, server, tls, directory }
     }
 
@@ -142,7 +143,7 @@ impl Stage {
         let settings = BrokerSettings {
             url: self.nats.url().to_owned(),
             creds: Some(creds),
-            ca: Some(self.tls.ca.clone()),
+            tls: BrokerTls::trusting(&self.tls.ca),
             name: format!("test {role}"),
         };
         Broker::connect(&settings).await.unwrap()

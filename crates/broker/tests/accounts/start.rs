@@ -1,5 +1,6 @@
 //! From an empty key directory to a running server, and what a restart keeps.
 
+use broker::BrokerTls;
 use std::fs;
 
 use broker::accounts::{AccountServer, bootstrap, server_config};
@@ -44,8 +45,8 @@ async fn a_restart_with_the_same_configuration_keeps_what_was_pushed() {
     stage.edit("backend.json", |file| file["limits"]["conn"] = json!(5_000));
     stage.apply(Destructive::Allow).await.unwrap();
     stage.nats.restart().unwrap();
-    let ca = Some(stage.tls.ca.as_path());
-    stage.server = AccountServer::open(stage.nats.url(), ca, &stage.keys).await.unwrap();
+    let tls = BrokerTls::trusting(&stage.tls.ca);
+    stage.server = AccountServer::open(stage.nats.url(), &tls, &stage.keys).await.unwrap();
     let plan = stage.plan().await;
     assert!(plan.is_empty(), "the preloaded JWT must not replace the pushed one: {plan}");
 }
@@ -55,7 +56,8 @@ async fn another_operators_key_directory_is_not_let_in() {
     let stage = Stage::fresh().await;
     let foreign = KeyDir::open_or_create(&stage.path("foreign")).unwrap();
     bootstrap(&foreign, &stage.declared()).unwrap();
-    let error = AccountServer::open(stage.nats.url(), Some(&stage.tls.ca), &foreign).await;
+    let error =
+        AccountServer::open(stage.nats.url(), &BrokerTls::trusting(&stage.tls.ca), &foreign).await;
     let error = error.unwrap_err().to_string();
     assert!(error.contains("is the one of this key directory"), "{error}");
     assert!(!error.contains(OTHER_TENANT));

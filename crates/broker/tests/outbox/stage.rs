@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, stream};
-use broker::{Bounds, Broker, BrokerGone, BrokerSettings, Outbox, Sender};
+use broker::{Bounds, Broker, BrokerGone, BrokerSettings, BrokerTls, Outbox, Sender};
 use devstack::Nats;
 use protocol::{DeviceId, Kind, MetricType, SessionId, TenantId, UnixMillis};
 use runtime::shutdown::CancellationToken;
@@ -20,7 +20,12 @@ pub(crate) fn server() -> Nats {
 }
 
 pub(crate) fn settings(url: &str) -> BrokerSettings {
-    BrokerSettings { url: url.to_owned(), creds: None, ca: None, name: "outbox test".to_owned() }
+    BrokerSettings {
+        url: url.to_owned(),
+        creds: None,
+        tls: BrokerTls::default(),
+        name: "outbox test".to_owned(),
+    }
 }
 
 pub(crate) fn sender() -> Sender {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use async_nats::jetstream::{self, stream};
 use broker::plan::Plan;
 use broker::streams::{Applied, ApplyError, Desired, Destructive, apply, load, plan};
-use broker::{Broker, BrokerSettings};
+use broker::{Broker, BrokerSettings, BrokerTls};
 use devstack::Nats;
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ impl Stage {
         let settings = BrokerSettings {
             url: nats.url().to_owned(),
             creds: None,
-            ca: None,
+            tls: BrokerTls::default(),
             name: "streams test".to_owned(),
         };
         let broker = Broker::connect(&settings).await.unwrap();

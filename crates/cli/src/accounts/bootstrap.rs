@@ -51,6 +51,10 @@ pub(super) struct Bootstrap {
     /// In that configuration: its key (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// In that configuration: the authority (PEM) of client certificates; with it, whoever connects
+    /// must show one.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Bootstrap) -> anyhow::Result<ExitCode> {
@@ -95,7 +99,7 @@ fn options(arguments: &Bootstrap) -> anyhow::Result<ServerConfigOptions> {
         (Some(cert), Some(key)) => Some(ServerTls {
             cert_file: absolute(cert)?,
             key_file: absolute(key)?,
-            client_ca_file: None,
+            client_ca_file: arguments.tls_client_ca.as_ref().map(absolute).transpose()?,
         }),
         _ => None,
     };

@@ -87,6 +87,9 @@ fn remedy(error: &ConnectError) -> String {
             "export NATS_CREDS=/path/to/operator.creds; \
              wegweiser accounts bootstrap --creds-dir DIRECTORY makes it"
         }
+        ConnectError::Certificate(_) => {
+            "export WEGWEISER_NATS_CLIENT_CERT and WEGWEISER_NATS_CLIENT_KEY, both PEM, the key 0600"
+        }
         ConnectError::Refused { reason, .. } => {
             let reason = reason.to_lowercase();
             if reason.contains("tls") || reason.contains("certificate") {

@@ -27,10 +27,7 @@ pub(super) fn write(stack: &LocalStack, web: Option<&str>, path: &Path) -> Resul
     let ca = stack.tls.ca.display().to_string();
     let database =
         [("DATABASE_URL", programs::owner_url(stack)), ("WEGWEISER_DATABASE_CA", ca.clone())];
-    let mut redis = vec![
-        ("METRICS_REDIS_HOST", stack.redis.host().to_owned()),
-        ("METRICS_REDIS_PORT", stack.redis.port().to_string()),
-    ];
+    let mut redis = programs::redis_address(stack);
     redis.extend(Places::of(&stack.stack).redis_sign_in(RedisUser::Operator));
     let mut text = String::from(
         "# Written at each start of the local stack. It holds a password. What is set already wins.\n",

@@ -23,12 +23,15 @@ pub(super) fn unpack(package: &str, into: &Path) -> Result<()> {
         .args([&archive, into])
         .output()
         .context("running dpkg")?;
-    succeeded(&format!("dpkg --extract {package}"), &output)
+    succeeded(&format!("dpkg --extract {package}"), &output)?;
+    // The next package's is then the only one.
+    fs::remove_file(&archive).with_context(|| format!("removing {}", archive.display()))
 }
 
-/// The directory of `program` out of `package`, unpacked below `stack` once.
-pub(super) fn programs(stack: &Path, package: &str, program: &str) -> Result<PathBuf> {
-    let directory = stack.join("debian").join(package);
+/// The directory of `program` out of the first of `packages`, all unpacked below `stack` once.
+pub(super) fn programs(stack: &Path, packages: &[&str], program: &str) -> Result<PathBuf> {
+    let first = packages.first().copied().unwrap_or_default();
+    let directory = stack.join("debian").join(first);
     let programs = directory.join("usr/bin");
     let done = directory.join("unpacked");
     if done.is_file() {
@@ -39,9 +42,11 @@ pub(super) fn programs(stack: &Path, package: &str, program: &str) -> Result<Pat
         File::create(&lock_path).with_context(|| format!("creating {}", lock_path.display()))?;
     lock.lock().with_context(|| format!("waiting for {}", lock_path.display()))?;
     if !done.is_file() {
-        crate::output::note(&format!("unpacking {package} into {}", directory.display()));
-        unpack(package, &directory)?;
-        anyhow::ensure!(programs.join(program).is_file(), "{package} has no usr/bin/{program}");
+        for package in packages {
+            crate::output::note(&format!("unpacking {package} into {}", directory.display()));
+            unpack(package, &directory)?;
+        }
+        anyhow::ensure!(programs.join(program).is_file(), "{first} has no usr/bin/{program}");
         File::create(&done).with_context(|| format!("creating {}", done.display()))?;
     }
     Ok(programs)

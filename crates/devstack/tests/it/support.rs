@@ -40,7 +40,7 @@ impl Stack {
             .args(arguments)
             .env(devstack::STACK_DIR_VARIABLE, self.path())
             .env(tools::NATS_SERVER_VARIABLE, tools::nats_server().unwrap().path())
-            .env(tools::REDIS_SERVER_VARIABLE, tools::redis_server().unwrap().path())
+            .env(tools::REDIS_SERVER_VARIABLE, tools::redis_server_with_tls().unwrap().path())
             .env(tools::POSTGRES_BIN_VARIABLE, tools::postgres().unwrap().path());
         command
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use broker::accounts::{self, AccountServer, Declared, ServerConfigOptions, SyncInterval};
 use broker::streams::{self, Destructive};
-use broker::{Broker, BrokerSettings};
+use broker::{Broker, BrokerSettings, BrokerTls};
 use devstack::{DatabaseAddress, Nats, Postgres, Redis};
 use identity::{AccountName, Credentials, DeviceRole, KeyDir, issue_device, issue_user};
 use protocol::{DeviceId, MetricType, TenantId};
@@ -84,7 +84,7 @@ impl World {
         let settings = BrokerSettings {
             url: self.nats.url().to_owned(),
             creds: Some(self.backend_creds(role)?),
-            ca: None,
+            tls: BrokerTls::default(),
             name: "story".to_owned(),
         };
         Ok(Broker::connect(&settings).await?)
@@ -354,7 +354,7 @@ async fn start_broker(dir: &Path, tenants: &[TenantId]) -> Result<(Nats, KeyDir)
         },
     )?;
     let nats = Nats::builder().dir(dir.join("nats")).config(config).start()?;
-    let server = AccountServer::open(nats.url(), None, &keys).await?;
+    let server = AccountServer::open(nats.url(), &BrokerTls::default(), &keys).await?;
     accounts::apply(&server, &declared, &keys, Destructive::Refuse).await?;
     Ok((nats, keys))
 }

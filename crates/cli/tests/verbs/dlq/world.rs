@@ -5,7 +5,7 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use broker::{Broker, BrokerSettings};
+use broker::{Broker, BrokerSettings, BrokerTls};
 use devstack::{Nats, Postgres};
 use protocol::{DeadLetter, MessageId, MessageKey, Reject, UnixMillis};
 use serde_json::Value;
@@ -39,7 +39,7 @@ impl World {
         let settings = BrokerSettings {
             url: nats.url().to_owned(),
             creds: Some(place.path("creds/operator.creds")),
-            ca: Some(place.path("tls/ca.pem")),
+            tls: BrokerTls::trusting(&place.path("tls/ca.pem")),
             name: "story".to_owned(),
         };
         let broker = Broker::connect(&settings).await.unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use broker::{Broker, BrokerSettings, ConnectError};
+use broker::{Broker, BrokerSettings, BrokerTls, ConnectError};
 use devstack::{Nats, Postgres, Redis};
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ impl World {
         let settings = BrokerSettings {
             url: self.nats.url().to_owned(),
             creds: Some(creds.to_owned()),
-            ca: Some(self.place.path("tls/ca.pem")),
+            tls: BrokerTls::trusting(&self.place.path("tls/ca.pem")),
             name: "story".to_owned(),
         };
         Broker::connect(&settings).await
