@@ -33,6 +33,7 @@ pub struct ConsumerState {
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Delivered {
     consumer_seq: u64,
+    stream_seq: u64,
     #[serde(default, with = "time::serde::rfc3339::option", rename = "last_active")]
     newest: Option<OffsetDateTime>,
 }
@@ -76,6 +77,12 @@ impl ConsumerState {
         self.delivered.consumer_seq
     }
 
+    /// Sequence of the newest message that was delivered.
+    #[must_use]
+    pub const fn delivered_until(&self) -> u64 {
+        self.delivered.stream_seq
+    }
+
     /// Whether the server has delivered something since it was started, or never had to.
     pub(crate) const fn remembers_deliveries(&self) -> bool {
         self.delivered.newest.is_some() || self.delivered.consumer_seq == 0
@@ -103,9 +110,20 @@ pub struct StreamState {
     /// Sequence of the newest message: how many it has taken since it was made.
     #[serde(rename = "last_seq")]
     pub last_sequence: u64,
+    #[serde(with = "time::serde::rfc3339", rename = "last_ts")]
+    last_taken: OffsetDateTime,
+    /// Consumers of it.
+    #[serde(default)]
+    pub consumer_count: u64,
 }
 
 impl StreamState {
+    /// When the broker took the newest message; of no meaning where it never took one.
+    #[must_use]
+    pub fn last_taken(&self) -> UnixMillis {
+        millis(self.last_taken)
+    }
+
     /// When the broker took the oldest message that it keeps.
     #[must_use]
     pub fn first_taken(&self) -> UnixMillis {
@@ -210,18 +228,27 @@ impl Broker {
         Ok(info.state)
     }
 
+    /// What a stream holds, and how full it is.
+    ///
+    /// # Errors
+    /// The broker does not answer, or there is no such stream.
+    pub async fn stream_standing(
+        &self,
+        stream: &str,
+    ) -> Result<(StreamState, StreamUsage), BrokerGone> {
+        let info: StreamInfo = self.info(&format!("STREAM.INFO.{stream}")).await?;
+        let (messages, bytes) = (info.state.messages, info.state.bytes);
+        // The server writes -1 for "no limit".
+        let limit_bytes = u64::try_from(info.config.max_bytes).ok();
+        Ok((info.state, StreamUsage { messages, bytes, limit_bytes }))
+    }
+
     /// How full a stream is.
     ///
     /// # Errors
     /// The broker does not answer, or there is no such stream.
     pub async fn stream_usage(&self, stream: &str) -> Result<StreamUsage, BrokerGone> {
-        let StreamInfo { state, config } = self.info(&format!("STREAM.INFO.{stream}")).await?;
-        Ok(StreamUsage {
-            messages: state.messages,
-            bytes: state.bytes,
-            // The server writes -1 for "no limit".
-            limit_bytes: u64::try_from(config.max_bytes).ok(),
-        })
+        self.stream_standing(stream).await.map(|(_, usage)| usage)
     }
 
     async fn info<T: DeserializeOwned>(&self, question: &str) -> Result<T, BrokerGone> {

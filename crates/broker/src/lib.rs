@@ -13,6 +13,7 @@ mod delivery;
 pub mod expiry;
 mod link;
 mod manner;
+mod metric_types;
 mod outbox;
 pub mod plan;
 mod publish;

@@ -46,6 +46,7 @@ pub(crate) async fn run(command: &AuditCommand) -> anyhow::Result<ExitCode> {
         tenant: command.tenant,
         device: command.device,
         since: command.since,
+        before: None,
         limit: command.limit,
     };
     let rows = environment::records()?.audit_rows(filter).await.context("reading the audit log")?;

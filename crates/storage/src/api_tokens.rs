@@ -8,6 +8,7 @@ use protocol::{TenantId, UnixMillis};
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::Scope;
@@ -18,7 +19,7 @@ use crate::secret_token::ApiToken;
 use crate::sql_error::unavailable;
 
 /// What a token lets its user do; each may what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ApiRole {
     /// Read.
@@ -40,7 +41,7 @@ impl ApiRole {
         }
     }
 
-    fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         match text {
             "admin" => Self::Admin,
             "operator" => Self::Operator,

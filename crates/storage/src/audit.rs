@@ -7,6 +7,7 @@ use protocol::{DeviceId, TenantId, UnixMillis};
 use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::types::{Json, ToSql};
+use utoipa::ToSchema;
 
 use crate::outcome::Unavailable;
 use crate::records::Records;
@@ -26,11 +27,12 @@ pub struct AuditEntry {
 }
 
 /// One row of the log.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AuditRow {
     /// Its number; rows are numbered in the order of their making.
     pub id: i64,
-    /// When, by the database's clock.
+    /// When, by the database's clock, in milliseconds since 1970.
+    #[schema(value_type = i64)]
     pub at: UnixMillis,
     /// Who did it.
     pub who: String,
@@ -39,6 +41,7 @@ pub struct AuditRow {
     /// To what.
     pub object: String,
     /// Why, and what came of it.
+    #[schema(value_type = Object)]
     pub detail: Value,
 }
 
@@ -62,6 +65,8 @@ pub struct AuditFilter<'a> {
     pub device: Option<DeviceId>,
     /// From this time on only.
     pub since: Option<UnixMillis>,
+    /// Numbered below this only.
+    pub before: Option<i64>,
     /// Most rows.
     pub limit: u32,
 }
@@ -74,8 +79,9 @@ where starts_with(action, $1)
   and ($3::uuid is null or tenant_uuid = $3)
   and ($4::uuid is null or object = 'device ' || $4::uuid or detail ->> 'device' = ($4::uuid)::text)
   and ($5::bigint is null or at >= to_timestamp($5::bigint / 1000.0))
+  and ($6::bigint is null or id < $6)
 order by id desc
-limit $6";
+limit $7";
 
 impl Records {
     /// Adds entries to the log, all or none.
@@ -102,8 +108,8 @@ impl Records {
         let tenant = filter.tenant.map(|tenant| tenant.as_uuid());
         let device = filter.device.map(|device| device.as_uuid());
         let (since, limit) = (filter.since.map(|at| at.get()), i64::from(filter.limit));
-        let values: [&(dyn ToSql + Sync); 6] =
-            [&filter.action, &filter.object, &tenant, &device, &since, &limit];
+        let values: [&(dyn ToSql + Sync); 7] =
+            [&filter.action, &filter.object, &tenant, &device, &since, &filter.before, &limit];
         let rows = self.bounded(connection.query(NEWEST, &values)).await?;
         let rows = rows.map_err(|error| unavailable(&error))?;
         let read = |row: &tokio_postgres::Row| AuditRow {

@@ -12,12 +12,15 @@ mod audit;
 mod connectivity;
 mod enrolment;
 mod fleet;
+mod fleet_rows;
+mod history;
 mod labels;
 mod ledger;
 mod merge;
 mod migrations;
 mod offboarding;
 mod outcome;
+mod passwords;
 mod presence;
 mod realtime;
 mod rebuild;
@@ -25,9 +28,11 @@ mod records;
 mod registry;
 mod rings;
 mod secret_token;
+mod sessions;
 mod settings;
 mod sign_ins;
 mod sql_error;
+mod users;
 mod walls;
 
 pub use api_tokens::{ApiRole, ApiTokenRefusal, ApiTokenRow, KnownApiToken, NewApiToken};
@@ -35,12 +40,17 @@ pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use connectivity::{DeviceRow, HeartbeatWrite};
 pub use enrolment::{EnrollTokenRow, Enrolled, Enrolment, EnrolmentError, NewEnrollToken, Renewal};
 pub use fleet::{Attention, PoolUse, TenantCounts};
+pub use fleet_rows::{
+    FleetPosition, FleetQuery, FleetRow, FleetSort, FleetState, FleetTotals, UnknownWord,
+};
+pub use history::{ConnectivityChange, History, NewChange, RecordFilter, StoredRecord};
 pub use labels::{LabelChange, LabelChangeError};
 pub use ledger::{
     DeviceSession, LedgerPlace, LedgerRow, Note, NumberRun, StoredNumbers, Told, runs,
 };
 pub use migrations::MigrationState;
 pub use outcome::{Committed, Unavailable, Written};
+pub use passwords::{PASSWORD_CHARS, PasswordError, hash_password, is_password};
 pub use presence::{OfflineRule, PresenceCounts, WentOffline};
 pub use realtime::{RealtimeBody, RealtimeWrite};
 pub use rebuild::{Difference, Discrepancy, Shadow};
@@ -50,7 +60,9 @@ pub use registry::{
     RegistryError, RegistryTenant, TenantState,
 };
 pub use rings::{RingPoint, RingWrite, Rings};
-pub use secret_token::{ApiToken, EnrollToken};
+pub use secret_token::{ApiToken, EnrollToken, LinkToken, SessionToken};
+pub use sessions::{KnownSession, OpenedBy, SESSION_SECONDS, SignInWith};
 pub use settings::{POSTGRES_SETTINGS, PostgresSettings, REDIS_SETTINGS, RedisSettings};
 pub use sign_ins::{ProgramRole, SignInError};
+pub use users::{NewUser, UserError, UserRow};
 pub use walls::{Scope, WalledRecords};

@@ -14,6 +14,7 @@ use protocol::{DeviceId, TenantId};
 use serde::Serialize;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
+use utoipa::ToSchema;
 
 use crate::outcome::Unavailable;
 use crate::sql_error::unavailable;
@@ -23,7 +24,7 @@ pub use devices::{DeviceFilter, Registration, RegistryDevice};
 pub use tenants::RegistryTenant;
 
 /// Whether a tenant may use the broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TenantState {
     /// It may.
@@ -33,7 +34,7 @@ pub enum TenantState {
 }
 
 /// Whether a device may use the broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceState {
     /// It may.

@@ -19,6 +19,7 @@ use redis::{
 };
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::outcome::{Committed, Unavailable, Written};
 use crate::{DeviceSession, NumberRun, RedisSettings, merge, runs};
@@ -34,6 +35,8 @@ const DEEP_SHARE: u32 = 8;
 /// The list keeps this share more than the ring, at its old end: a receiver that writes an older
 /// batch after another's newer one then pushes out what nobody is shown.
 const SLACK_SHARE: u32 = 4;
+/// Elements that are read beside those that are shown: receivers may have written in another order.
+const SWAPPED_POINTS: usize = 8;
 
 /// A point on its way into its ring.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +52,10 @@ pub struct RingWrite<'a> {
 }
 
 /// A point as a ring holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RingPoint {
     /// When it was measured, in milliseconds since 1970, by the device's clock.
+    #[schema(value_type = i64)]
     pub timestamp: UnixMillis,
     /// The value, in the metric's own unit.
     pub value: f64,
@@ -165,8 +169,43 @@ impl Rings {
             .query_async(&mut connection)
             .await
             .map_err(Unavailable::redis)?;
+        Ok(self.shown((device, metric), &elements, last))
+    }
+
+    /// As [`Rings::newest`] for several rings, in their order, asked for at once.
+    ///
+    /// # Errors
+    /// Redis is away or ill.
+    pub async fn newest_of(
+        &self,
+        rings: &[(DeviceId, &MetricType)],
+        last: usize,
+    ) -> Result<Vec<Vec<RingPoint>>, Unavailable> {
+        if rings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = Pipeline::with_capacity(rings.len());
+        // Neighbours may have changed places, and a time may be there twice.
+        let read = last.saturating_add(last / SLACK_SHARE as usize).saturating_add(SWAPPED_POINTS);
+        for (device, metric) in rings {
+            pipeline.cmd("LRANGE").arg(self.key(*device, metric.as_str())).arg(0).arg(read - 1);
+        }
+        let mut connection = self.connection.clone();
+        let lists: Vec<Vec<Vec<u8>>> =
+            pipeline.query_async(&mut connection).await.map_err(Unavailable::redis)?;
+        let lists = rings.iter().zip(&lists);
+        Ok(lists.map(|(ring, elements)| self.shown(*ring, elements, last)).collect())
+    }
+
+    /// What a reader is shown of a ring's elements.
+    fn shown(
+        &self,
+        (device, metric): (DeviceId, &MetricType),
+        elements: &[Vec<u8>],
+        last: usize,
+    ) -> Vec<RingPoint> {
         let mut points: Vec<RingPoint> = Vec::with_capacity(elements.len());
-        for element in &elements {
+        for element in elements {
             match serde_json::from_slice(element) {
                 Ok(point) => points.push(point),
                 Err(error) => tracing::warn!(%device, %metric, %error, "unreadable ring element"),
@@ -177,7 +216,7 @@ impl Rings {
         let most = last.min(self.max_points as usize);
         let surplus = points.len().saturating_sub(most);
         points.drain(..surplus);
-        Ok(points)
+        points
     }
 
     /// The server's clock.

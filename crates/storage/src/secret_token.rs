@@ -34,6 +34,26 @@ impl Purpose for Enrolling {
     const PREFIX: &str = "wegweiser_enroll_";
 }
 
+/// A session of somebody at the web service.
+#[derive(Clone, Debug)]
+pub struct Session;
+
+impl Purpose for Session {
+    const PREFIX: &str = "wegweiser_session_";
+}
+
+/// Signing in once, without a password.
+#[derive(Clone, Debug)]
+pub struct Link;
+
+impl Purpose for Link {
+    const PREFIX: &str = "wegweiser_link_";
+}
+
+/// What a browser shows of its session.
+pub type SessionToken = SecretToken<Session>;
+/// What lets the first admin in.
+pub type LinkToken = SecretToken<Link>;
 /// A token of the HTTP API.
 pub type ApiToken = SecretToken<Api>;
 /// What admits a device.

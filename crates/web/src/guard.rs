@@ -1,15 +1,18 @@
 //! What every request passes before a handler sees it.
 //!
 //! Promises: each answer carries the request's id; a request is bounded in length and in time.
-//! Refuses, but for enrolment: where there is no sign-in, a request from another machine, and one that a web page of
-//! another site had a browser send here (its `Host` is not this machine).
+//! Refuses, where this service tells of itself without a sign-in: a request from another machine, and
+//! one that a web page of another site had a browser send here (its `Host` is not this machine).
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, HOST};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -20,8 +23,8 @@ use uuid::Uuid;
 
 use crate::problem::Problem;
 
-/// Longest path with query.
-const URL_MAX_BYTES: usize = 2_048;
+/// Longest path with query; a list of devices may name 40.
+const URL_MAX_BYTES: usize = 4_096;
 /// Largest body of a request that has one.
 const BODY_MAX_BYTES: u64 = 16 * 1024;
 /// Longest id of a caller that is taken over.
@@ -30,8 +33,12 @@ const REQUEST_ID_MAX_BYTES: usize = 64;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Upper bounds of the requests' durations, in seconds.
 const REQUEST_SECONDS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
-/// Every path below it asks for a token; no web page of another site has one.
-const WITH_SIGN_IN: &str = "/v1/";
+/// Paths that ask for no sign-in and tell of this service.
+const THIS_MACHINE_ONLY: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+/// A browser that was here by HTTPS comes by HTTPS, for a year.
+const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+/// What is no page loads nothing, and stands in no frame.
+const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Who is at the other end of the connection.
@@ -68,7 +75,27 @@ pub(crate) async fn name_and_log(
     requests.record(elapsed.as_secs_f64(), &labels);
     span.in_scope(|| tracing::info!(%method, path, status, elapsed_ms, "answered"));
     response.headers_mut().insert(REQUEST_ID, id);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Says to browsers what they must not do with an answer, whatever it is.
+pub(crate) async fn fence(State(tls): State<bool>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(NO_PAGE);
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if tls {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
+    }
     response
 }
 
@@ -89,12 +116,13 @@ fn refusal(request: &Request) -> Option<Problem> {
         let detail = format!("path and query have {length} bytes; at most {URL_MAX_BYTES}");
         return Some(Problem::new(StatusCode::URI_TOO_LONG, "URL too long", detail));
     }
-    let body_max = if request.method() == Method::POST { BODY_MAX_BYTES } else { 0 };
+    let takes_body = matches!(*request.method(), Method::POST | Method::PUT);
+    let body_max = if takes_body { BODY_MAX_BYTES } else { 0 };
     if request.body().size_hint().upper().is_none_or(|bytes| bytes > body_max) {
         let detail = format!("a body may have {body_max} bytes here, and says how many it has");
         return Some(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large", detail));
     }
-    if request.uri().path().starts_with(WITH_SIGN_IN) { None } else { from_elsewhere(request) }
+    if THIS_MACHINE_ONLY.contains(&request.uri().path()) { from_elsewhere(request) } else { None }
 }
 
 fn from_elsewhere(request: &Request) -> Option<Problem> {

@@ -1,11 +1,13 @@
-//! wegweiser-web: the HTTP API.
+//! wegweiser-web: the HTTP API and the page on it.
 //!
 //! Promises: it starts and answers `/healthz` whatever else is away, and says what is away in
 //! `/readyz` and in each answer that needs it. Refuses: to be reached by others without TLS.
 
 mod api;
 mod enrolment;
+mod etag;
 mod guard;
+mod page;
 mod problem;
 mod readiness;
 mod server;

@@ -8,9 +8,11 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use protocol::DeviceId;
+use broker::BrokerGone;
+use protocol::{DeviceId, TenantId};
 use serde::Serialize;
 use storage::{ApiRole, Unavailable};
+use utoipa::ToSchema;
 
 /// When to try again what a server could not answer.
 const RETRY_AFTER_SECONDS: &str = "5";
@@ -18,17 +20,24 @@ const RETRY_AFTER_SECONDS: &str = "5";
 const VALUE_MAX_CHARS: usize = 64;
 
 /// An error as the caller sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
     title: &'static str,
     #[serde(serialize_with = "as_number")]
+    #[schema(value_type = u16)]
     status: StatusCode,
     detail: String,
+    /// What the caller has to correct.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     field: Option<&'static str>,
+    /// What it is now, shortened.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     value: Option<String>,
+    /// What would be right.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     remedy: Option<String>,
 }
 
@@ -73,6 +82,22 @@ impl Problem {
         }
     }
 
+    /// A tenant that nobody added.
+    pub(crate) fn unknown_tenant(tenant: TenantId) -> Self {
+        let detail = format!("nobody added tenant {tenant}");
+        Self {
+            field: Some("tenant"),
+            value: Some(tenant.to_string()),
+            remedy: Some("GET /v1/tenants lists the known ones".to_owned()),
+            ..Self::new(StatusCode::NOT_FOUND, "unknown tenant", detail)
+        }
+    }
+
+    /// The same with what to do about it.
+    pub(crate) fn with_remedy(self, remedy: &str) -> Self {
+        Self { remedy: Some(remedy.to_owned()), ..self }
+    }
+
     /// Nobody that we know.
     pub(crate) fn no_sign_in(why: &str) -> Self {
         let remedy = "send `Authorization: Bearer TOKEN` with a token that an operator makes: \
@@ -106,6 +131,13 @@ impl From<Unavailable> for Problem {
     }
 }
 
+impl From<BrokerGone> for Problem {
+    fn from(gone: BrokerGone) -> Self {
+        tracing::warn!(error = %gone, "cannot answer");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server unavailable", gone.to_string())
+    }
+}
+
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad query", rejection.body_text())
@@ -114,7 +146,11 @@ impl From<QueryRejection> for Problem {
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad body", rejection.body_text())
+        let status = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, "bad body", rejection.body_text())
     }
 }
 

@@ -28,7 +28,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::api::{self, Api, Replays, SharedBroker};
 use crate::enrolment::{self, Enrolling, Issuer};
+use crate::etag;
 use crate::guard::{self, Peer};
+use crate::page;
 use crate::readiness::{self, pipeline};
 use crate::settings::WebSettings;
 use tls::Certificates;
@@ -82,8 +84,10 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     };
     let secure = settings.tls.is_some();
     tracing::info!(address = %listener.local_addr()?, tls = secure, "listening");
-    let doors =
-        Doors { router: router(api, Enrolling::new(issuer), health, &metrics), tls: acceptor };
+    let doors = Doors {
+        router: router(api, Enrolling::new(issuer), health, (&metrics, secure)),
+        tls: acceptor,
+    };
     let follow = async {
         match &certificates {
             Some(certificates) => certificates.follow(&stop).await,
@@ -100,13 +104,21 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     followed
 }
 
-fn router(api: Api, enrolling: Enrolling, health: Health, metrics: &Metrics) -> Router {
+fn router(
+    api: Api,
+    enrolling: Enrolling,
+    health: Health,
+    (metrics, tls): (&Metrics, bool),
+) -> Router {
     let requests = guard::requests(&metrics.meter());
-    api::routes(api)
-        .merge(enrolment::routes(enrolling))
+    api::openapi::with_document(api::routes(api).merge(enrolment::routes(enrolling)))
+        .layer(middleware::from_fn(etag::conditional))
         .merge(health::routes(health, metrics.clone()))
+        .fallback(page::serve)
+        .method_not_allowed_fallback(api::unknown_method)
         .layer(middleware::from_fn(guard::bound))
         .layer(middleware::from_fn_with_state(requests, guard::name_and_log))
+        .layer(middleware::from_fn_with_state(tls, guard::fence))
 }
 
 /// Where connections come in.

@@ -6,6 +6,7 @@
 
 mod world;
 
+mod api_isolation;
 mod delivery;
 mod enrolment;
 mod first_generation;
@@ -15,6 +16,7 @@ mod letters_over_http;
 mod metrics;
 mod noisy_neighbour;
 mod observability;
+mod openapi;
 mod order;
 mod outage;
 mod poison;

@@ -75,8 +75,9 @@ pub fn python_with(requirements: &Path) -> Result<PathBuf> {
     let stack = stack_dir()?;
     let venv = stack.join("venv");
     let python = venv.join("bin/python3");
-    // A copy of the file, written once everything in it is installed.
-    let installed = venv.join("requirements.txt");
+    // A copy of the file, named by its folder, written once everything in it is installed.
+    let folder = requirements.parent().and_then(Path::file_name).unwrap_or_default();
+    let installed = venv.join(format!("{}-requirements.txt", folder.to_string_lossy()));
     let is_there = || fs::read_to_string(&installed).is_ok_and(|there| there == wanted);
     if is_there() {
         return Ok(python);

@@ -6,6 +6,7 @@ use protocol::{TenantId, UnixMillis};
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::outcome::Unavailable;
@@ -28,11 +29,12 @@ pub struct NewEnrollToken<'a> {
 }
 
 /// A token as operators see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct EnrollTokenRow {
     /// Its name in the table, by which it is revoked.
     pub id: Uuid,
     /// Whose devices it admits.
+    #[schema(value_type = Uuid)]
     pub tenant: TenantId,
     /// How many it admits in all.
     pub uses: i32,
@@ -41,10 +43,13 @@ pub struct EnrollTokenRow {
     /// Who made it.
     pub created_by: String,
     /// When, in milliseconds since 1970.
+    #[schema(value_type = i64)]
     pub created_at: UnixMillis,
     /// Until when it is good, in milliseconds since 1970.
+    #[schema(value_type = i64)]
     pub expires_at: UnixMillis,
     /// When it was revoked, in milliseconds since 1970.
+    #[schema(value_type = Option<i64>)]
     pub revoked_at: Option<UnixMillis>,
 }
 

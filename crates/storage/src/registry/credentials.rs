@@ -3,6 +3,7 @@
 use protocol::{DeviceId, TenantId, UnixMillis};
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
+use utoipa::ToSchema;
 
 use super::{DeviceState, RegistryError, failed};
 use crate::outcome::Unavailable;
@@ -21,15 +22,18 @@ pub struct Credential<'a> {
 }
 
 /// A credential that was handed out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct NotedCredential {
     /// The device's public user key.
     pub public_key: String,
     /// From when, in milliseconds since 1970.
+    #[schema(value_type = i64)]
     pub issued_at: UnixMillis,
     /// Until when, in milliseconds since 1970; none: without an end.
+    #[schema(value_type = Option<i64>)]
     pub expires_at: Option<UnixMillis>,
     /// When it was revoked, in milliseconds since 1970; none: it was not.
+    #[schema(value_type = Option<i64>)]
     pub revoked_at: Option<UnixMillis>,
 }
 

@@ -3,6 +3,7 @@
 use protocol::{TenantId, UnixMillis};
 use serde::Serialize;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 
 use super::{RegistryError, TenantState, failed};
 use crate::outcome::Unavailable;
@@ -10,9 +11,10 @@ use crate::records::Records;
 use crate::sql_error::unavailable;
 
 /// A tenant as operators see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RegistryTenant {
     /// Which.
+    #[schema(value_type = Uuid)]
     pub tenant: TenantId,
     /// Its name for people.
     pub name: String,
@@ -20,9 +22,13 @@ pub struct RegistryTenant {
     pub state: TenantState,
     /// Devices registered with it that are not revoked.
     pub devices: i64,
+    /// Devices whose heartbeats arrive.
+    pub online: i64,
     /// When it was added, in milliseconds since 1970.
+    #[schema(value_type = i64)]
     pub created_at: UnixMillis,
     /// When its name or state last changed, in milliseconds since 1970.
+    #[schema(value_type = i64)]
     pub changed_at: UnixMillis,
 }
 
@@ -35,6 +41,8 @@ const LIST: &str = "
 select t.tenant_uuid, t.name, t.state,
        (select count(*) from devices d
         where d.tenant_uuid = t.tenant_uuid and d.state = 'active'),
+       (select count(*) from device_connectivity c
+        where c.tenant_uuid = t.tenant_uuid and c.is_online),
        floor(extract(epoch from t.created_at) * 1000)::bigint,
        floor(extract(epoch from t.changed_at) * 1000)::bigint
 from tenants t
@@ -111,7 +119,8 @@ fn read(row: &Row) -> RegistryTenant {
         name: row.get(1),
         state: TenantState::read(row.get(2)),
         devices: row.get(3),
-        created_at: UnixMillis::new(row.get(4)),
-        changed_at: UnixMillis::new(row.get(5)),
+        online: row.get(4),
+        created_at: UnixMillis::new(row.get(5)),
+        changed_at: UnixMillis::new(row.get(6)),
     }
 }

@@ -1,6 +1,8 @@
 //! Who asks: the token of the `Authorization` header, and what it is worth.
 //!
-//! Promises: a handler that takes a [`Viewer`] or an [`Operator`] runs only for a token of at least that role, and gets at records within that token's scope alone: there is no other way to them.
+//! Promises: a handler that takes a [`Viewer`], an [`Operator`] or an [`Admin`] runs only for a token
+//! of at least that role, and gets at records within that token's scope alone: there is no other way
+//! to them.
 //! Each request asks the database, so that a revoked token ends with the next one.
 
 use axum::extract::FromRequestParts;
@@ -71,6 +73,9 @@ pub(crate) struct Viewer(pub(crate) Caller);
 /// May replay and discard too.
 pub(crate) struct Operator(pub(crate) Caller);
 
+/// May do everything.
+pub(crate) struct Admin(pub(crate) Caller);
+
 impl FromRequestParts<Api> for Viewer {
     type Rejection = Problem;
 
@@ -84,6 +89,14 @@ impl FromRequestParts<Api> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         Caller::at_least(ApiRole::Operator, parts, api).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Api> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        Caller::at_least(ApiRole::Admin, parts, api).await.map(Self)
     }
 }
 

@@ -5,42 +5,58 @@
 //! after its stream has the message, or with a reason.
 
 mod change;
+pub(super) mod counts;
 
+use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use broker::Broker;
 use broker::dead_letters::{Letter, LetterError, LetterFilter};
-use protocol::{UnixMillis, headers};
+use protocol::headers;
 use serde::{Deserialize, Serialize};
 use storage::Scope;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::Api;
 use super::caller::{Caller, Viewer};
-use super::{Api, number};
+use super::query::{number, time};
 use crate::problem::Problem;
 
 /// Letters in an answer where the caller names no number, and most of them.
 const LIMIT_DEFAULT_LETTERS: u32 = 100;
 const LIMIT_MAX_LETTERS: u32 = 256;
 const SEQUENCE_REMEDY: &str = "give a letter's sequence, as GET /v1/dead-letters shows it";
-const TIME_REMEDY: &str = "give milliseconds since 1970-01-01 UTC";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
+    /// Stream of the originals.
     stream: Option<String>,
+    /// Why they were parked.
     reason: Option<String>,
+    /// A tenant's UUID, or `unknown`.
     tenant: Option<String>,
+    /// A device's UUID, or `unknown`.
     device: Option<String>,
+    /// Parked at this time or later, in milliseconds since 1970.
+    #[param(value_type = Option<u64>)]
     since: Option<String>,
+    /// Parked before this time, in milliseconds since 1970.
+    #[param(value_type = Option<u64>)]
     until: Option<String>,
+    /// `next` of the answer before.
+    #[param(value_type = Option<u64>, minimum = 1)]
     from: Option<String>,
+    /// Most letters.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 256, default = 100)]
     limit: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct LetterList {
     letters: Vec<Row>,
     /// `from` of the next answer; none: this was the last.
@@ -48,7 +64,8 @@ struct LetterList {
 }
 
 /// A letter without its payload, named as `wegweiser dlq list --output json` names it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetterRow)]
 struct Row {
     sequence: u64,
     parked_ms: i64,
@@ -65,7 +82,8 @@ struct Row {
     payload_bytes: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
 struct Whole {
     #[serde(flatten)]
     row: Row,
@@ -75,14 +93,18 @@ struct Whole {
 }
 
 /// The routes.
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/v1/dead-letters", get(list))
-        .route("/v1/dead-letters/{sequence}", get(show))
-        .route("/v1/dead-letters/{sequence}/replay", post(change::replay))
-        .route("/v1/dead-letters/{sequence}/discard", post(change::discard))
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(counts::counts))
+        .routes(routes!(show))
+        .routes(routes!(change::replay))
+        .routes(routes!(change::discard))
 }
 
+/// Messages that could not be applied, oldest first.
+#[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(ListQuery),
+    responses((status = 200, description = "The letters.", body = LetterList)))]
 async fn list(
     Viewer(caller): Viewer,
     State(api): State<Api>,
@@ -117,6 +139,13 @@ async fn list(
     Ok(Json(LetterList { letters, next: page.next }))
 }
 
+/// One letter, with its payload.
+#[utoipa::path(get, path = "/v1/dead-letters/{sequence}", tag = "dead letters",
+    params(("sequence" = u64, Path, minimum = 1)),
+    responses(
+        (status = 200, description = "The letter.", body = Whole),
+        (status = 404, description = "No such letter here.", body = Problem,
+         content_type = "application/problem+json")))]
 async fn show(
     Viewer(caller): Viewer,
     State(api): State<Api>,
@@ -149,14 +178,6 @@ async fn letter(broker: &Broker, caller: &Caller, text: &str) -> Result<Letter, 
 fn sequence(text: &str, field: &'static str) -> Result<u64, Problem> {
     let sequence = text.parse().ok().filter(|sequence| *sequence > 0);
     sequence.ok_or_else(|| Problem::bad_value(field, text, SEQUENCE_REMEDY))
-}
-
-fn time(field: &'static str, text: Option<&str>) -> Result<Option<UnixMillis>, Problem> {
-    let Some(text) = text else {
-        return Ok(None);
-    };
-    let time = text.parse().map(UnixMillis::new);
-    time.map(Some).map_err(|_| Problem::bad_value(field, text, TIME_REMEDY))
 }
 
 fn row(letter: &Letter) -> Row {

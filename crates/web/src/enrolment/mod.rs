@@ -4,6 +4,7 @@
 //! all before anything is looked up; a token that is not accepted is refused in the same words
 //! whatever is wrong with it, and they say what to do. Refuses: to write a token or JWT anywhere.
 
+mod document;
 mod issue;
 mod rate;
 mod renewals;
@@ -14,11 +15,12 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
-use axum::routing::post;
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use identity::{KeyKind, PublicKey};
 use protocol::{EnrollAnswer, EnrollRequest, Labels};
 use storage::{EnrollToken, EnrolmentError};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::guard::Peer;
 use crate::problem::Problem;
@@ -27,8 +29,6 @@ use issue::NotIssued;
 use rate::Tries;
 pub(crate) use renewals::answer as answer_renewals;
 
-/// Where devices enrol.
-const PATH: &str = "/v1/enroll";
 /// Longest name of a device.
 const NAME_MAX_CHARS: usize = 128;
 const KEY_REMEDY: &str = "give the public half of a user nkey: 56 characters that start with U";
@@ -48,10 +48,17 @@ impl Enrolling {
 }
 
 /// The route.
-pub(crate) fn routes(enrolling: Enrolling) -> Router {
-    Router::new().route(PATH, post(enroll)).with_state(enrolling)
+pub(crate) fn routes(enrolling: Enrolling) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(enroll)).with_state(enrolling)
 }
 
+/// Gives a device its first credentials.
+#[utoipa::path(post, path = "/v1/enroll", tag = "enrolment", security(()),
+    request_body = document::Asked,
+    responses(
+        (status = 200, description = "The credentials.", body = document::Answered),
+        (status = 403, description = "The token is not accepted.", body = Problem,
+         content_type = "application/problem+json")))]
 async fn enroll(
     State(enrolling): State<Enrolling>,
     Extension(Peer(peer)): Extension<Peer>,

@@ -16,45 +16,56 @@ const RULE: OfflineRule = OfflineRule { silence: Duration::from_secs(120), misse
 const OTHER_TENANT: &str = "33333333-3333-4333-8333-333333333333";
 const OTHER_DEVICE: &str = "44444444-4444-4444-8444-444444444444";
 
-/// Every route below `/v1`, as a request that a token of `role` may make.
-fn routes() -> Vec<(Method, String, ApiRole)> {
-    vec![
-        (Method::GET, "/v1/token".to_owned(), ApiRole::Viewer),
-        (Method::GET, "/v1/devices".to_owned(), ApiRole::Viewer),
-        (Method::GET, format!("/v1/devices/{DEVICE}"), ApiRole::Viewer),
-        (Method::GET, format!("/v1/devices/{DEVICE}/metrics/cpu_percent"), ApiRole::Viewer),
-        (Method::GET, "/v1/dead-letters".to_owned(), ApiRole::Viewer),
-        (Method::GET, "/v1/dead-letters/1".to_owned(), ApiRole::Viewer),
-        (Method::POST, "/v1/dead-letters/1/replay".to_owned(), ApiRole::Operator),
-        (Method::POST, "/v1/dead-letters/1/discard?because=x".to_owned(), ApiRole::Operator),
-    ]
+/// What more than a viewer may do: the beginning of the path, and the least role.
+const CHANGES: [(Method, &str, ApiRole); 9] = [
+    (Method::POST, "/v1/dead-letters/{sequence}/replay", ApiRole::Operator),
+    (Method::POST, "/v1/dead-letters/{sequence}/discard", ApiRole::Operator),
+    (Method::GET, "/v1/enroll-tokens", ApiRole::Admin),
+    (Method::POST, "/v1/enroll-tokens", ApiRole::Admin),
+    (Method::DELETE, "/v1/enroll-tokens/{token}", ApiRole::Admin),
+    (Method::POST, "/v1/tenants/{tenant}/suspend", ApiRole::Admin),
+    (Method::POST, "/v1/tenants/{tenant}/resume", ApiRole::Admin),
+    (Method::POST, "/v1/devices/{device}/revoke", ApiRole::Admin),
+    (Method::POST, "/v1/devices/{device}/rotate", ApiRole::Admin),
+];
+
+/// A request to an operation of the document.
+struct Route {
+    method: Method,
+    path: String,
+    role: ApiRole,
 }
 
-/// Paths below `/v1` that ask for something other than a token of the API.
-const WITH_TOKENS_OF_THEIR_OWN: [&str; 1] = ["/v1/enroll"];
-
-#[test]
-fn every_path_is_among_those_that_these_tests_ask() {
-    let mut found = 0;
-    let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for file in ["api.rs", "api/dead_letters.rs", "server.rs"] {
-        let text = std::fs::read_to_string(sources.join(file)).unwrap();
-        for part in text.split(".route(").skip(1) {
-            let path = part.split('"').nth(1).unwrap();
-            let asked = |(_, asked, _): &(Method, String, ApiRole)| {
-                let asked = asked.split('?').next().unwrap();
-                path.split('/').count() == asked.split('/').count()
-                    && path
-                        .split('/')
-                        .zip(asked.split('/'))
-                        .all(|(a, b)| a == b || a.starts_with('{'))
-            };
-            let known = routes().iter().any(asked) || WITH_TOKENS_OF_THEIR_OWN.contains(&path);
-            assert!(known, "{path} is not in routes()");
-            found += 1;
+/// Every operation of the OpenAPI document that asks for a sign-in.
+async fn routes(web: &Web) -> Vec<Route> {
+    let (status, document) = web.json("/v1/openapi.json").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    let mut routes = Vec::new();
+    for (template, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if operation["security"] == json!([{}]) {
+                continue;
+            }
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let least =
+                CHANGES.iter().find(|(other, path, _)| *other == method && path == template);
+            let role = least.map_or(ApiRole::Viewer, |(.., role)| *role);
+            assert!(
+                role > ApiRole::Viewer || method == Method::GET,
+                "who may {method} {template}?"
+            );
+            let ids = [("device", DEVICE), ("tenant", TENANT), ("token", DEVICE)];
+            let mut path = template.replace("{metric}", "cpu_percent").replace("{sequence}", "1");
+            for (name, id) in ids {
+                path = path.replace(&format!("{{{name}}}"), id);
+            }
+            assert!(!path.contains('{'), "what is an example of {template}?");
+            routes.push(Route { method, path, role });
         }
     }
-    assert!(found >= 8, "{found} paths; were they moved?");
+    assert!(routes.len() >= 20, "{} operations", routes.len());
+    routes
 }
 
 async fn made(servers: &Servers, wanted: NewApiToken<'_>) -> (Uuid, ApiToken) {
@@ -98,7 +109,7 @@ async fn without_a_good_token_no_route_answers() {
     assert_eq!(servers.records().revoke_api_token(id, "test").await.unwrap(), Some(true));
     assert_eq!(servers.records().revoke_api_token(id, "test").await.unwrap(), Some(false));
     let invented = ApiToken::generate();
-    for (method, path, _) in routes() {
+    for Route { method, path, .. } in routes(&web).await {
         for (token, why) in [
             (None, "no Authorization header"),
             (Some(&expired), "time of this token is over"),
@@ -151,17 +162,18 @@ async fn a_role_that_is_too_low_is_refused_with_the_one_that_is_needed() {
     let (servers, web) = two_tenants().await;
     let (_, viewer) = made(&servers, token("viewer")).await;
     let mut refused = 0;
-    for (method, path, role) in routes() {
+    for Route { method, path, role } in routes(&web).await {
         let response = web.ask(method.clone(), &path, Some(&viewer)).send().await.unwrap();
         let too_low = role > ApiRole::Viewer;
         assert_eq!(response.status() == StatusCode::FORBIDDEN, too_low, "{method} {path}");
         if too_low {
             let problem: Value = response.json().await.unwrap();
-            assert!(problem["remedy"].as_str().unwrap().contains("--role operator"), "{problem}");
+            let needed = format!("--role {}", role.as_str());
+            assert!(problem["remedy"].as_str().unwrap().contains(&needed), "{problem}");
             refused += 1;
         }
     }
-    assert_eq!(refused, 2);
+    assert_eq!(refused, CHANGES.len());
 }
 
 #[tokio::test]

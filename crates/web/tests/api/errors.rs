@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 
 use crate::support::{DEVICE, Servers, Web, command};
 
@@ -21,6 +21,13 @@ async fn a_bad_request_names_field_value_and_remedy() {
         ("/v1/devices?tenant=acme".to_owned(), "tenant", "acme", "8-4-4-4-12"),
         ("/v1/devices?limit=-1".to_owned(), "limit", "-1", "1 to 1000"),
         ("/v1/devices?label=Site%3Dx".to_owned(), "label", "Site=x", "label key"),
+        ("/v1/devices?state=up".to_owned(), "state", "up", "unseen"),
+        ("/v1/devices?sort=age".to_owned(), "sort", "age", "last_heartbeat"),
+        ("/v1/devices?after=x".to_owned(), "after", "x", "`next`"),
+        ("/v1/devices?text=a%00b".to_owned(), "text", "a\0b", "control"),
+        ("/v1/devices?metric=CPU".to_owned(), "metric", "CPU", "[a-z0-9_]"),
+        ("/v1/audit?before=0".to_owned(), "before", "0", "`next`"),
+        ("/v1/audit?since=-1".to_owned(), "since", "-1", "milliseconds"),
     ] {
         let response = web.get(&path).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
@@ -41,7 +48,7 @@ async fn what_does_not_fit_is_refused() {
     let web = Web::start(&Servers::start());
     let url = format!("{}/v1/devices", web.url);
     let client = Client::new();
-    let long = client.get(format!("{url}?tenant={}", "x".repeat(3_000))).send().await.unwrap();
+    let long = client.get(format!("{url}?tenant={}", "x".repeat(5_000))).send().await.unwrap();
     assert_eq!(long.status(), StatusCode::URI_TOO_LONG);
     let posted = client.post(&url).send().await.unwrap();
     assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
@@ -50,7 +57,7 @@ async fn what_does_not_fit_is_refused() {
     let health = format!("{}/readyz", web.url);
     let foreign = client.get(&health).header("host", "evil.example").send().await.unwrap();
     assert_eq!(foreign.status(), StatusCode::MISDIRECTED_REQUEST);
-    let unknown = client.get(format!("{}/v2", web.url)).send().await.unwrap();
+    let unknown = client.get(format!("{}/v1/nothing", web.url)).send().await.unwrap();
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
 }
 
@@ -86,4 +93,19 @@ fn the_settings_are_printed_as_a_markdown_table() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("| `WEGWEISER_WEB_LISTEN` | `127.0.0.1:8080` |"), "{said}");
     assert_eq!(command().arg("--wrong").output().unwrap().status.code(), Some(64));
+}
+
+#[tokio::test]
+async fn what_the_caller_has_already_is_not_sent_again() {
+    let servers = Servers::with_tables().await;
+    let web = Web::start(&servers);
+    let first = web.get("/v1/devices").await;
+    let tag = first.headers()["etag"].clone();
+    let ask = || web.ask(Method::GET, "/v1/devices", Some(&servers.admin));
+    let again = ask().header("if-none-match", &tag).send().await.unwrap();
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(again.headers()["etag"], tag);
+    assert_eq!(again.text().await.unwrap(), "");
+    let other = ask().header("if-none-match", "\"x\"").send().await.unwrap();
+    assert_eq!(other.status(), StatusCode::OK);
 }

@@ -2,6 +2,8 @@
 
 mod callers;
 mod errors;
+mod fleet;
+mod page;
 mod readiness;
 mod reading;
 mod support;

@@ -61,11 +61,15 @@ async fn devices_are_listed_by_tenant_and_up_to_a_limit() {
     let one = json!({
         "tenant": TENANT, "device": DEVICE, "online": true, "last_online_change": START,
         "last_heartbeat": START, "clock_offset_ms": 0, "agent_version": "1.4.0", "session": null,
-        "labels": {"rack": "7", "site": "Köln, 2"},
+        "labels": {"rack": "7", "site": "Köln, 2"}, "tenant_name": null, "name": "",
+        "hostname": null, "platform": null, "registered": false, "revoked": false,
+        "credential_expires_at": null,
     });
-    assert_eq!(web.json(&format!("/v1/devices/{DEVICE}")).await, (StatusCode::OK, one.clone()));
+    let mut whole = one.clone();
+    whole["info"] = json!({"labels": {"site": "Köln, 2", "rack": "7"}});
+    assert_eq!(web.json(&format!("/v1/devices/{DEVICE}")).await, (StatusCode::OK, whole));
     let (_, mine) = web.json(&format!("/v1/devices?tenant={TENANT}")).await;
-    assert_eq!(mine, json!({"devices": [one], "more": false, "behind_ms": null}));
+    assert_eq!(mine, json!({"devices": [one], "more": false, "next": null, "behind_ms": null}));
     let labelled = |labels: &str| format!("/v1/devices?{labels}");
     let (_, both) = web.json(&labelled("label=site%3DK%C3%B6ln,+2&label=rack%3D7")).await;
     assert_eq!(both, mine, "all labels of a query hold");

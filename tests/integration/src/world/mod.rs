@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 pub(crate) use eventually::{eventually, eventually_within};
-pub(crate) use page::{ask, get, scrape};
+pub(crate) use page::{address, ask, get, scrape};
 pub(crate) use process::{Process, executable};
 
 /// Longest that a story waits for something that should happen soon.

@@ -49,12 +49,17 @@ pub(crate) async fn ask(
     Ok((status.parse()?, body))
 }
 
-async fn answer(process: &Process, listening: &str, head: &str) -> Result<(String, String)> {
+/// Where a process listens. `listening`: words of the log line that says so.
+pub(crate) async fn address(process: &Process, listening: &str) -> Result<String> {
     process.logs(listening).await?;
     let log = process.log();
     let line = log.lines().find(|line| line.contains(listening)).context("it was just there")?;
     let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let address = address.context("a line with its address")?;
+    Ok(address.context("a line with its address")?.to_owned())
+}
+
+async fn answer(process: &Process, listening: &str, head: &str) -> Result<(String, String)> {
+    let address = address(process, listening).await?;
     let mut connection = TcpStream::connect(address).await?;
     let request = format!("{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;

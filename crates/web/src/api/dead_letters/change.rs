@@ -13,6 +13,7 @@ use protocol::{DeviceSubject, headers};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use storage::AuditEntry;
+use utoipa::{IntoParams, ToSchema};
 
 use super::letter;
 use crate::api::Api;
@@ -25,27 +26,41 @@ const APPLIED: &str = "had its effect before it was parked, removed";
 /// Longest reason, in bytes.
 const BECAUSE_MAX_BYTES: usize = 500;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ReplayQuery {
+    /// Say only what would happen.
     #[serde(default)]
     dry_run: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct DiscardQuery {
+    /// Why, in words.
     #[serde(default)]
+    #[param(required = true, min_length = 1, max_length = 500)]
     because: String,
 }
 
 /// What became of a letter.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Changed {
     sequence: u64,
     outcome: &'static str,
 }
 
+/// Sends a letter's original again and removes the letter.
+#[utoipa::path(post, path = "/v1/dead-letters/{sequence}/replay", tag = "dead letters",
+    params(("sequence" = u64, Path, minimum = 1), ReplayQuery),
+    responses(
+        (status = 200, description = "What became of it.", body = Changed),
+        (status = 404, description = "No such letter here.", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 409, description = "It was kept; `detail` says why.", body = Problem,
+         content_type = "application/problem+json")))]
 pub(super) async fn replay(
     Operator(caller): Operator,
     State(api): State<Api>,
@@ -100,6 +115,13 @@ pub(super) async fn replay(
     Ok(changed(outcome))
 }
 
+/// Removes a letter; its original is lost with it.
+#[utoipa::path(post, path = "/v1/dead-letters/{sequence}/discard", tag = "dead letters",
+    params(("sequence" = u64, Path, minimum = 1), DiscardQuery),
+    responses(
+        (status = 200, description = "What became of it.", body = Changed),
+        (status = 404, description = "No such letter here.", body = Problem,
+         content_type = "application/problem+json")))]
 pub(super) async fn discard(
     Operator(caller): Operator,
     State(api): State<Api>,
