@@ -116,8 +116,8 @@ fn refusal(request: &Request) -> Option<Problem> {
         let detail = format!("path and query have {length} bytes; at most {URL_MAX_BYTES}");
         return Some(Problem::new(StatusCode::URI_TOO_LONG, "URL too long", detail));
     }
-    let takes_body = matches!(*request.method(), Method::POST | Method::PUT);
-    let body_max = if takes_body { BODY_MAX_BYTES } else { 0 };
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let body_max = if reads { 0 } else { BODY_MAX_BYTES };
     if request.body().size_hint().upper().is_none_or(|bytes| bytes > body_max) {
         let detail = format!("a body may have {body_max} bytes here, and says how many it has");
         return Some(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large", detail));

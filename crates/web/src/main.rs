@@ -5,9 +5,7 @@
 
 mod api;
 mod enrolment;
-mod etag;
 mod guard;
-mod page;
 mod problem;
 mod readiness;
 mod server;

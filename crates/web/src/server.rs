@@ -4,6 +4,8 @@
 //! under way are answered within the grace time; a connection counts from its first byte, so that a
 //! TLS handshake that hangs is bounded too.
 
+mod etag;
+mod page;
 mod tls;
 
 use std::net::SocketAddr;
@@ -28,9 +30,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::api::{self, Api, Replays, SharedBroker};
 use crate::enrolment::{self, Enrolling, Issuer};
-use crate::etag;
 use crate::guard::{self, Peer};
-use crate::page;
 use crate::readiness::{self, pipeline};
 use crate::settings::WebSettings;
 use tls::Certificates;

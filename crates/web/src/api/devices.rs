@@ -137,7 +137,7 @@ struct Device {
     row: FleetRow,
     /// The newest points of the metrics that were asked for, oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<BTreeMap<String, Vec<(i64, f64)>>>, nullable = false)]
+    #[schema(value_type = Option<BTreeMap<String, Vec<Vec<f64>>>>, nullable = false)]
     metrics: Option<BTreeMap<MetricType, Points>>,
 }
 

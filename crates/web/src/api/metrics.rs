@@ -82,7 +82,7 @@ struct Windows {
     #[schema(value_type = uuid::Uuid)]
     device: DeviceId,
     /// By metric: pairs of time and value, oldest first.
-    #[schema(value_type = BTreeMap<String, Vec<(i64, f64)>>)]
+    #[schema(value_type = BTreeMap<String, Vec<Vec<f64>>>)]
     metrics: BTreeMap<MetricType, Points>,
 }
 
