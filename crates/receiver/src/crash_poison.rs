@@ -5,9 +5,11 @@
 //! tombstone is parked, and so it is where retention comes before the broker has said so: then the
 //! advisory is that of a removal. No receiver need be alive when the last delivery fails.
 //!
-//! Before it is parked it is [tried](crate::last_trial) once more, alone: what only died beside
+//! Before it is parked it is [tried](last_trial) once more, alone: what only died beside
 //! another then has its effect. An advisory is taken alone too, so its own second delivery says
 //! that this trial was not survived either.
+
+mod last_trial;
 
 use broker::{Broker, BrokerGone, Delivery, Parked, PublishError, StoredMessage};
 use protocol::{DeadLetter, Reject, UnixMillis};
@@ -15,9 +17,11 @@ use serde::Deserialize;
 use storage::Unavailable;
 
 use crate::hold::Source;
-use crate::last_trial::{LastTrial, Verdict};
 use crate::metrics;
 use crate::settle::settle_advisory;
+
+pub(crate) use last_trial::LastTrial;
+use last_trial::Verdict;
 
 /// What the broker says when a message's last permitted delivery has failed.
 #[derive(Debug, Deserialize)]

@@ -9,7 +9,6 @@ mod doubt;
 mod fair;
 mod hold;
 mod lanes;
-mod last_trial;
 mod ledger;
 mod metrics;
 mod pipeline;

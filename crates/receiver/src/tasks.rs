@@ -9,11 +9,11 @@ use runtime::shutdown::CancellationToken;
 use storage::{Records, Rings};
 use tokio::task::JoinSet;
 
+use crate::crash_poison::LastTrial;
 use crate::doubt::Doubt;
 use crate::fair::{Backlog, FairShare};
 use crate::hold::{Origin, Source};
 use crate::lanes::{DeferredMetrics, Heartbeats, Lane, Metrics, Monitoring, Responses};
-use crate::last_trial::LastTrial;
 use crate::metrics::Figures;
 use crate::settings::ReceiverSettings;
 use crate::{crash_poison, ledger, pipeline, presence, samples};

@@ -77,29 +77,55 @@ async fn poison_is_parked_with_its_reason_and_the_rest_goes_on() -> Result<()> {
     .await
 }
 
+/// The next message of a consumer, unsettled.
+async fn pull(
+    operator: &async_nats::Client,
+    (stream, consumer): (&str, &str),
+    expires: std::time::Duration,
+) -> Result<Option<async_nats::jetstream::Message>> {
+    use futures::StreamExt as _;
+    let stream = async_nats::jetstream::new(operator.clone()).get_stream(stream).await?;
+    let consumer: async_nats::jetstream::consumer::PullConsumer =
+        stream.get_consumer(consumer).await.map_err(|error| anyhow::anyhow!(error))?;
+    let mut batch = consumer.batch().max_messages(1).expires(expires).messages().await?;
+    batch.next().await.transpose().map_err(|error| anyhow::anyhow!(error))
+}
+
+/// So many deliveries of the next message end without a verdict, as when its receiver dies each
+/// time. Given back unsettled at once, where a dead receiver would let `ack_wait` pass.
+async fn die_of_the_next(world: &World, of: (&str, &str), times: i64) -> Result<()> {
+    let operator = world.operator().await?;
+    for attempt in 1..=times {
+        let message = pull(&operator, of, std::time::Duration::from_secs(10)).await?;
+        let message = message.ok_or_else(|| anyhow::anyhow!("delivery {attempt} did not come"))?;
+        let reply = message.reply.clone().ok_or_else(|| anyhow::anyhow!("no reply subject"))?;
+        operator.publish(reply, "-NAK".into()).await?;
+        operator.flush().await?;
+    }
+    Ok(())
+}
+
+/// The broker notices that no delivery is left when somebody asks for one.
+async fn ask_in_vain(world: &World) -> Result<()> {
+    let soon = std::time::Duration::from_millis(500);
+    let none = pull(&world.operator().await?, REPORTS, soon).await?;
+    anyhow::ensure!(none.is_none(), "there was a delivery more");
+    Ok(())
+}
+
+const REPORTS: (&str, &str) = ("MONITORING", "records");
+/// Deliveries that the files permit a report.
+const PERMITTED: i64 = 5;
+
 #[tokio::test]
 async fn a_message_that_no_receiver_survives_is_parked_even_when_none_was_left() -> Result<()> {
     let world = World::start().await?;
     let device = world.device(0).await?;
     device.publish(&device.subject("monitoring"), r#"{"kills":true}"#).await?;
-    // Every permitted delivery ends without a verdict, as when the receiver dies each time.
-    let operator = world.operator().await?;
-    let jetstream = async_nats::jetstream::new(operator.clone());
-    let stream = jetstream.get_stream("MONITORING").await?;
-    let consumer: async_nats::jetstream::consumer::PullConsumer =
-        stream.get_consumer("records").await.map_err(|error| anyhow::anyhow!(error))?;
-    let permitted = consumer.cached_info().config.max_deliver;
-    for attempt in 1..=permitted {
-        use futures::StreamExt as _;
-        let expires = std::time::Duration::from_secs(5);
-        let batch = consumer.batch().max_messages(1).expires(expires).messages().await;
-        let mut batch = batch?;
-        let message = batch.next().await.transpose().map_err(|error| anyhow::anyhow!(error))?;
-        let message = message.ok_or_else(|| anyhow::anyhow!("delivery {attempt} did not come"))?;
-        // Given back unsettled at once, where a dead receiver would let `ack_wait` pass.
-        let reply = message.reply.clone().ok_or_else(|| anyhow::anyhow!("no reply subject"))?;
-        operator.publish(reply, "-NAK".into()).await?;
-    }
+    die_of_the_next(&world, REPORTS, PERMITTED).await?;
+    ask_in_vain(&world).await?;
+    // And so did the one that tried it alone.
+    die_of_the_next(&world, ("ADVISORIES", "crash-poison"), 1).await?;
     let _receiver = world.receiver(&[])?;
     let limit = std::time::Duration::from_secs(60);
     let letters = eventually_within(limit, "the message parked", async || {
@@ -110,7 +136,7 @@ async fn a_message_that_no_receiver_survives_is_parked_even_when_none_was_left()
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].reason, "deliveries_exhausted");
     assert_eq!(letters[0].payload, br#"{"kills":true}"#);
-    assert_eq!(letters[0].attempts, permitted.to_string());
+    assert_eq!(letters[0].attempts, PERMITTED.to_string());
 
     // It holds nothing back: what comes after it is applied, and known to be.
     let parked_at = now_ms();
@@ -122,6 +148,20 @@ async fn a_message_that_no_receiver_survives_is_parked_even_when_none_was_left()
         Ok((rows == 1 && applied.get() >= parked_at).then_some(()))
     })
     .await
+}
+
+#[tokio::test]
+async fn a_message_that_only_was_beside_a_deadly_one_has_its_effect() -> Result<()> {
+    let world = World::start().await?;
+    let device = world.device(0).await?;
+    device.publish(&device.subject("monitoring"), r#"{"innocent":true}"#).await?;
+    die_of_the_next(&world, REPORTS, PERMITTED).await?;
+    let receiver = world.receiver(&[])?;
+    receiver.logs("its effect is durable").await?;
+    let rows = "select count(*) from device_realtime_data where payload ? 'innocent'";
+    assert_eq!(world.count(rows).await?, 1);
+    assert_eq!(world.messages_in("DEAD_LETTERS").await?, 0);
+    Ok(())
 }
 
 #[tokio::test]
