@@ -83,7 +83,10 @@ impl Rings {
     /// # Errors
     /// The settings make no address.
     pub fn open(settings: &RedisSettings) -> Result<Self, Unavailable> {
-        let mut access = RedisConnectionInfo::default().set_db(i64::from(settings.database));
+        // Redis before 7.2 does not know the command for it, so no user's rules may name it either.
+        let mut access = RedisConnectionInfo::default()
+            .set_db(i64::from(settings.database))
+            .set_skip_set_lib_name();
         if let Some(username) = &settings.username {
             access = access.set_username(username);
         }
