@@ -3,22 +3,21 @@
 //! Promises: a file is written whole (temporary name, sync, then its own name) with mode 0600, and
 //! an existing one stays as it is unless it is [`replace`]d. Refuses: to read a file or use a directory that others can.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::NamedTempFile;
 
-use crate::JWT_MAX_BYTES;
+use crate::{JWT_MAX_BYTES, file_access};
 
 /// Longest secret file that is read, in bytes: a JWT with its seed and decoration.
 const SECRET_FILE_MAX_BYTES: u64 = JWT_MAX_BYTES as u64 + 4096;
-/// Mode of files with secrets.
+/// Mode that a file with secrets is to have.
 const FILE_MODE: u32 = 0o600;
-/// Mode of directories with secrets.
+/// Mode that a directory with secrets is to have.
 const DIRECTORY_MODE: u32 = 0o700;
 /// What nobody but the owner may have.
 const OTHERS: u32 = 0o077;
@@ -73,11 +72,13 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyF
     }
 }
 
-fn refuse_open_mode(path: &Path, mode: u32, wanted: u32) -> Result<(), KeyFileError> {
-    if mode & OTHERS == 0 {
-        return Ok(());
+fn refuse_open_mode(path: &Path, about: &Metadata, wanted: u32) -> Result<(), KeyFileError> {
+    match file_access::mode(about) {
+        Some(mode) if mode & OTHERS != 0 => {
+            Err(KeyFileError::TooOpen { path: path.to_owned(), mode: mode & 0o7777, wanted })
+        }
+        _ => Ok(()),
     }
-    Err(KeyFileError::TooOpen { path: path.to_owned(), mode: mode & 0o7777, wanted })
 }
 
 /// Reads a secret file, without the white space around it.
@@ -90,7 +91,7 @@ pub(crate) fn read(path: &Path) -> Result<SecretString, KeyFileError> {
     }
     let file = File::open(path).map_err(io_error("opening", path))?;
     let about = file.metadata().map_err(io_error("looking at", path))?;
-    refuse_open_mode(path, about.permissions().mode(), FILE_MODE)?;
+    refuse_open_mode(path, &about, FILE_MODE)?;
     let mut text = Zeroizing::new(String::new());
     file.take(SECRET_FILE_MAX_BYTES)
         .read_to_string(&mut text)
@@ -126,11 +127,8 @@ fn write_aside(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .permissions(fs::Permissions::from_mode(FILE_MODE))
-        .tempfile_in(directory)
-        .map_err(io_error("writing into", directory))?;
+    let mut file =
+        file_access::private_temporary(directory).map_err(io_error("writing into", directory))?;
     let text = content.expose_secret();
     file.write_all(text.as_bytes()).map_err(io_error("writing", path))?;
     if !text.ends_with('\n') {
@@ -142,7 +140,7 @@ fn write_aside(
 
 /// Makes a directory for secrets where there is none, and checks one that is there.
 pub(crate) fn ensure_directory(path: &Path) -> Result<(), KeyFileError> {
-    let made = DirBuilder::new().mode(DIRECTORY_MODE).create(path);
+    let made = file_access::private_directory().create(path);
     match made {
         Ok(()) => {
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -161,27 +159,22 @@ pub(crate) fn check_directory(path: &Path) -> Result<(), KeyFileError> {
     if !about.is_dir() {
         return Err(KeyFileError::OtherKind { path: path.to_owned(), wanted: "a directory" });
     }
-    refuse_open_mode(path, about.permissions().mode(), DIRECTORY_MODE)
+    refuse_open_mode(path, &about, DIRECTORY_MODE)
 }
 
 /// Opens (or makes) the file that stands for the right to change something.
 pub(crate) fn open_lock(path: &Path) -> Result<File, KeyFileError> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(FILE_MODE)
-        .open(path)
-        .map_err(io_error("opening", path))
+    file_access::private_file().open(path).map_err(io_error("opening", path))
 }
 
-/// Without this a power loss could take back a name that was given.
 fn sync_directory(path: &Path) -> Result<(), KeyFileError> {
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(io_error("syncing", path))
+    file_access::sync_directory(path).map_err(io_error("syncing", path))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

@@ -11,6 +11,7 @@ mod claims;
 mod command_keys;
 mod command_signature;
 mod credentials;
+mod file_access;
 mod issue;
 mod issuing;
 mod key;

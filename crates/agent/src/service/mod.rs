@@ -33,7 +33,8 @@ pub(crate) struct Service {
     pub(crate) program: PathBuf,
     /// Its configuration file.
     pub(crate) config: PathBuf,
-    /// Its credentials, which become the service's user's.
+    /// Its credentials, which become the service's user's where it has one of its own.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no user of its own there"))]
     pub(crate) creds: Option<PathBuf>,
 }
 
