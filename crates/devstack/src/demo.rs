@@ -98,7 +98,7 @@ struct Demo {
 
 impl Demo {
     fn start(stack: &Path) -> Result<Self> {
-        for tool in tools::all()? {
+        for tool in tools::of_local_stack()? {
             output::line(&tool.to_string());
         }
         let places = provision::prepare(stack)?;

@@ -177,6 +177,15 @@ pub fn all() -> Result<[Tool; 3]> {
     Ok([nats_server()?, redis_server()?, postgres()?])
 }
 
+/// What the local stack runs: as [`all`], with a Redis that speaks TLS where one is to be had.
+///
+/// # Errors
+/// As for each of them.
+pub fn of_local_stack() -> Result<[Tool; 3]> {
+    let redis = redis_server_with_tls().or_else(|_| redis_server())?;
+    Ok([nats_server()?, redis, postgres()?])
+}
+
 fn find(kind: &Kind) -> Result<Tool> {
     // Held while installing, so that two threads do not install twice.
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);

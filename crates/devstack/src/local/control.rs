@@ -41,7 +41,7 @@ pub fn up(stack: &Path, broker: &BrokerFiles) -> Result<()> {
         output::line("a server of the local stack has ended; starting it again");
         stop_owner(stack)?;
     }
-    for tool in tools::all()? {
+    for tool in tools::of_local_stack()? {
         output::line(&tool.to_string());
     }
     let log = stack.join("serve.log");
