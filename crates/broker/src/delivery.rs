@@ -1,13 +1,15 @@
 //! One delivery of one message, and the acknowledgements that it can be given.
 //!
-//! Promises: what is read here was stamped by the broker. The four acknowledging methods are
-//! disallowed by clippy outside the receiver's `settle` and `hold`.
+//! Promises: what is read here was stamped by the broker. The three acknowledging methods are
+//! disallowed by clippy outside the receiver's `settle` and `hold`; a device's own asks for the
+//! journal's proof.
 
 use async_nats::{Client, HeaderMap, Message};
 use bytes::Bytes;
 use protocol::{DeviceSubject, MessageId, MessageKey, SubjectError, UnixMillis};
 use tokio::time::Instant;
 
+use crate::commands::Noted;
 use crate::{BrokerGone, Parked, StoredMessage};
 
 /// Where answers go that nobody waits for.
@@ -189,6 +191,14 @@ impl Delivery {
     /// The connection is closed; the message will come again.
     pub async fn progress(&self) -> Result<(), BrokerGone> {
         self.answer("+WPI").await
+    }
+
+    /// The journal holds this command: never deliver it again.
+    ///
+    /// # Errors
+    /// The connection is closed; the message will come again.
+    pub(crate) async fn taken(&self, _held: Noted) -> Result<(), BrokerGone> {
+        self.answer("+ACK").await
     }
 
     async fn answer(&self, kind: &'static str) -> Result<(), BrokerGone> {

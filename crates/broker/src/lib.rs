@@ -6,6 +6,7 @@
 pub mod accounts;
 mod class;
 mod clock;
+mod commands;
 mod connection;
 mod consumers;
 pub mod dead_letters;
@@ -28,6 +29,10 @@ pub mod streams;
 mod tls;
 mod trouble;
 
+pub use commands::{
+    BelievedKeys, BelievedKeysError, CommandSettings, DeviceCommands, Ended, JournalError,
+    JournalSettings, Runner, Work,
+};
 pub use connection::{Broker, BrokerGone, ConnectError};
 pub use consumers::{ConsumerState, StoredMessage, StreamState, StreamUsage};
 pub use delivery::Delivery;

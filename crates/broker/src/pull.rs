@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_nats::{StatusCode, Subscriber};
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
-use protocol::UnixMillis;
+use protocol::{DeviceId, UnixMillis};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -23,6 +23,12 @@ use crate::{Broker, BrokerGone, Delivery};
 /// How long one request waits at the server for messages. Also bounds how long a quiet
 /// receiver takes to stop.
 const REQUEST_LIFE: Duration = Duration::from_secs(2);
+/// As that, for one of many devices: they would keep the server busy with asking.
+const REQUEST_LIFE_OF_DEVICE: Duration = Duration::from_secs(30);
+/// How long a device's command may be held before it is delivered again: its consumer is made so.
+const ACK_WAIT_OF_DEVICE: Duration = Duration::from_secs(30);
+/// The stream that devices pull from.
+const COMMANDS: &str = "COMMANDS";
 /// Silence after the request's life before it is taken for lost.
 const REQUEST_LOST_AFTER: Duration = Duration::from_secs(2);
 /// While there is no connection, how often its state is looked at beside waiting for the news.
@@ -40,7 +46,6 @@ pub struct Pull {
     subscriber: Subscriber,
     connections: watch::Receiver<u64>,
     request_subject: String,
-    request: Bytes,
     inbox: String,
     /// Counts the requests: each has a reply subject of its own, so that the belated end of one
     /// is not taken for the end of the next.
@@ -54,6 +59,9 @@ pub struct Pull {
     /// Messages that the request under way may still bring.
     outstanding: usize,
     requested: Instant,
+    /// How long the request under way waits at the server.
+    life: Duration,
+    of_device: bool,
     closing: bool,
 }
 
@@ -77,33 +85,51 @@ impl Pull {
         batch: usize,
     ) -> Result<Self, BrokerGone> {
         let state = broker.consumer_state(stream, consumer).await?;
+        let forgotten_before =
+            if state.remembers_deliveries() { UnixMillis::new(0) } else { horizon_of_now() };
+        Self::start(broker, stream, consumer, batch, (state.ack_wait(), forgotten_before)).await
+    }
+
+    /// Pulls a device's own commands with its own credentials, which let it ask for nothing else:
+    /// whether there is a consumer shows in whether [`Pull::next`] brings an error.
+    pub(crate) async fn of_device(
+        broker: &Broker,
+        device: DeviceId,
+        batch: usize,
+    ) -> Result<Self, BrokerGone> {
+        let known = (ACK_WAIT_OF_DEVICE, UnixMillis::new(0));
+        let pull = Self::start(broker, COMMANDS, &device.to_string(), batch, known).await?;
+        Ok(Self { of_device: true, ..pull })
+    }
+
+    async fn start(
+        broker: &Broker,
+        stream: &str,
+        consumer: &str,
+        batch: usize,
+        (ack_wait, forgotten_before): (Duration, UnixMillis),
+    ) -> Result<Self, BrokerGone> {
         let inbox = broker.client().new_inbox();
         let subscriber = broker
             .client()
             .subscribe(format!("{inbox}.*"))
             .await
             .map_err(|error| BrokerGone(error.to_string()))?;
-        let expires_ns = REQUEST_LIFE.as_nanos();
         Ok(Self {
             broker: broker.clone(),
             subscriber,
             connections: broker.connections(),
             request_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
-            request: Bytes::from(format!(
-                r#"{{"batch":{batch},"max_bytes":{REQUEST_MAX_BYTES},"expires":{expires_ns}}}"#
-            )),
             inbox,
             requests: 0,
             batch,
-            ack_wait: state.ack_wait(),
+            ack_wait,
             server_id: broker.client().server_info().server_id,
-            forgotten_before: if state.remembers_deliveries() {
-                UnixMillis::new(0)
-            } else {
-                horizon_of_now()
-            },
+            forgotten_before,
             outstanding: 0,
             requested: Instant::now(),
+            life: REQUEST_LIFE,
+            of_device: false,
             closing: false,
         })
     }
@@ -182,12 +208,16 @@ impl Pull {
         self.connections.mark_unchanged();
         self.meet_server();
         self.requests += 1;
+        let (batch, expires_ns) = (self.batch, self.life.as_nanos());
+        let request = format!(
+            r#"{{"batch":{batch},"max_bytes":{REQUEST_MAX_BYTES},"expires":{expires_ns}}}"#
+        );
         self.broker
             .client()
             .publish_with_reply(
                 self.request_subject.clone(),
                 self.reply_subject(),
-                self.request.clone(),
+                Bytes::from(request),
             )
             .await
             .map_err(|error| BrokerGone(error.to_string()))?;
@@ -212,7 +242,7 @@ impl Pull {
 
     /// The next delivery, or `None` where the request ended.
     async fn receive(&mut self) -> Result<Option<Delivery>, BrokerGone> {
-        let lost_at = self.requested + REQUEST_LIFE + REQUEST_LOST_AFTER;
+        let lost_at = self.requested + self.life + REQUEST_LOST_AFTER;
         tokio::select! {
             // What has arrived is taken before a request is given up.
             biased;
@@ -226,16 +256,33 @@ impl Pull {
                 Ok(None)
             }
             () = tokio::time::sleep_until(lost_at), if self.broker.is_connected() => {
-                tracing::warn!(consumer = self.request_subject, "pull request went silent, pulling anew");
-                self.outstanding = 0;
-                Ok(None)
+                self.went_silent()
             }
+        }
+    }
+
+    /// Across accounts the server says nothing of a consumer that is not there.
+    fn went_silent(&mut self) -> Result<Option<Delivery>, BrokerGone> {
+        self.outstanding = 0;
+        if self.of_device {
+            self.life = REQUEST_LIFE;
+            return Err(BrokerGone(format!("{}: no answer", self.request_subject)));
+        }
+        tracing::warn!(consumer = self.request_subject, "pull request went silent, pulling anew");
+        Ok(None)
+    }
+
+    /// The server knows the consumer, so that a device need not ask often.
+    const fn answered(&mut self) {
+        if self.of_device {
+            self.life = REQUEST_LIFE_OF_DEVICE;
         }
     }
 
     fn take(&mut self, message: async_nats::Message) -> Result<Option<Delivery>, BrokerGone> {
         match status(&message) {
             Status::Deliver => {
+                self.answered();
                 self.outstanding = self.outstanding.saturating_sub(1);
                 let origin = Origin {
                     forgotten_before: self.forgotten_before,
@@ -248,6 +295,7 @@ impl Pull {
             _ if *message.subject != self.reply_subject() => Ok(None),
             Status::Ignore => Ok(None),
             Status::RequestEnded => {
+                self.answered();
                 self.outstanding = 0;
                 Ok(None)
             }

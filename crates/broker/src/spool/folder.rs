@@ -20,7 +20,7 @@ const HALF_WRITTEN: &str = ".new";
 /// Damaged files that are kept for whoever wants to know.
 pub(super) const DAMAGED_MAX_FILES: usize = 4;
 
-pub(super) fn make(dir: &Path) -> io::Result<()> {
+pub(crate) fn make(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -28,7 +28,7 @@ pub(super) fn make(dir: &Path) -> io::Result<()> {
     builder.create(dir)
 }
 
-pub(super) fn lock(dir: &Path) -> Result<File, SpoolError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, SpoolError> {
     let path = dir.join(LOCK);
     let failed = |problem| SpoolError { action: "cannot lock", path: path.clone(), problem };
     let mut options = File::options();

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use protocol::{KindCounts, SessionId, UnixMillis};
 
 use crate::class::Class;
-pub(crate) use folder::set_aside;
+pub(crate) use folder::{lock as folder_lock, make as make_folder, set_aside};
 use log::Log;
 pub(crate) use log::Next;
 pub(crate) use record::Record;
