@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::collect::Journal;
+use crate::command::Commands;
 
 /// Credentials that end within this and were not renewed are a trouble.
 const CREDENTIALS_END_SOON_SECONDS: i64 = 24 * 3_600;
@@ -23,6 +24,7 @@ pub(crate) struct Condition {
     journal: Journal,
     link: Link,
     clock: Clock,
+    commands: Commands,
     started: Instant,
 }
 
@@ -56,6 +58,7 @@ impl Condition {
             journal: Journal::default(),
             link: Link::default(),
             clock: Clock::default(),
+            commands: Commands::new(),
             started: Instant::now(),
         }
     }
@@ -68,6 +71,11 @@ impl Condition {
     /// How this device's clock goes.
     pub(crate) const fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// What commands come to.
+    pub(crate) const fn commands(&self) -> &Commands {
+        &self.commands
     }
 
     /// How each collector fares.
@@ -83,6 +91,7 @@ impl Condition {
             reconnects: self.link.connections().borrow().saturating_sub(1),
             clock_offset_ms: self.clock.offset_ms(),
             collectors: self.journal.reports(),
+            commands: self.commands.report(),
             ..HeartbeatStatus::default()
         };
         self.outbox.tell(&mut status);
@@ -108,6 +117,7 @@ impl Condition {
         troubles
             .extend(expire.filter(|_| state.connected).and_then(|end| ends_soon(end, written_ms)));
         troubles.extend(self.clock.trouble());
+        troubles.extend(self.commands.trouble());
         troubles.extend(of_spool(&self.outbox));
         let mut status = self.status();
         // That is the next heartbeat.

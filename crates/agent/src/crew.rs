@@ -4,13 +4,17 @@
 //! begins anew, or only its interval does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Outbox, Sender};
-use tokio::sync::watch;
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::collect::Patient;
+use crate::command::{Wish, WishBox, Wishes};
 use crate::condition::Condition;
 use crate::config::CollectorPlan;
 use crate::heartbeat::{Beat, Heartbeats};
@@ -26,6 +30,13 @@ pub(crate) struct Crew {
     collectors: BTreeMap<String, Running>,
     heartbeat: watch::Sender<Beat>,
     monitoring: watch::Sender<Duration>,
+    /// Asks for a monitoring report at once.
+    report_now: Arc<Notify>,
+    /// As configured.
+    plan: Plan,
+    /// What commands wish beside that.
+    wishes: Wishes,
+    wish_box: WishBox,
 }
 
 struct Running {
@@ -47,16 +58,29 @@ impl Crew {
         sender: Sender,
         outbox: &Outbox,
         condition: &Condition,
+        wish_box: &WishBox,
     ) -> Self {
         let mut tasks = JoinSet::new();
         let (heartbeat, beat) = watch::channel(beat_of(plan));
         let heartbeats = Heartbeats::new(sender, outbox.clone(), condition.clone());
         tasks.spawn(heartbeats.report(beat));
         let (monitoring, interval) = watch::channel(plan.monitoring_interval);
-        tasks.spawn(Reports::new(sender, outbox.clone(), condition.journal()).report(interval));
-        let collectors = BTreeMap::new();
-        let (outbox, condition) = (outbox.clone(), condition.clone());
-        let mut crew = Self { sender, outbox, condition, tasks, collectors, heartbeat, monitoring };
+        let report_now = Arc::<Notify>::default();
+        let reports = Reports::new(sender, outbox.clone(), condition.journal());
+        tasks.spawn(reports.report(interval, Arc::clone(&report_now)));
+        let mut crew = Self {
+            sender,
+            outbox: outbox.clone(),
+            condition: condition.clone(),
+            tasks,
+            collectors: BTreeMap::new(),
+            heartbeat,
+            monitoring,
+            report_now,
+            plan: plan.clone(),
+            wishes: Wishes::default(),
+            wish_box: wish_box.clone(),
+        };
         crew.follow(plan);
         crew
     }
@@ -66,8 +90,40 @@ impl Crew {
         self.heartbeat.subscribe()
     }
 
-    /// Does from now on what `plan` says; returns what changed.
+    /// Does what a command wishes; returns what to answer.
+    pub(crate) fn grant(&mut self, wish: &Wish) -> Value {
+        if matches!(wish, Wish::CollectNow) {
+            self.look_now();
+        }
+        let answer = self.wishes.take(wish, &self.plan);
+        self.follow(&self.plan.clone());
+        answer
+    }
+
+    /// When a wish that has a time limit is over; then [`Crew::end_wish`] ends it.
+    pub(crate) fn wish_ends_at(&self) -> Option<Instant> {
+        self.wishes.over_at()
+    }
+
+    /// Does again what it did before that wish.
+    pub(crate) fn end_wish(&mut self) {
+        self.wishes.end_boost();
+        self.follow(&self.plan.clone());
+    }
+
+    /// Every task looks and reports at once.
+    fn look_now(&self) {
+        for collector in self.collectors.values() {
+            collector.interval.send_modify(|_| {});
+        }
+        self.heartbeat.send_modify(|_| {});
+        self.report_now.notify_one();
+    }
+
+    /// Does from now on what `plan` says, under the wishes; returns what changed.
     pub(crate) fn follow(&mut self, plan: &Plan) -> Vec<String> {
+        self.plan = plan.clone();
+        let plan = &self.wishes.over(plan);
         let mut changed = Vec::new();
         let beat = beat_of(plan);
         if self.heartbeat.send_if_modified(|held| std::mem::replace(held, beat.clone()) != beat) {
@@ -89,6 +145,7 @@ impl Crew {
                 changed.push(name.clone());
             }
         }
+        self.wish_box.note_collectors(self.collectors.keys());
         changed
     }
 

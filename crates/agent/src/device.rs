@@ -12,7 +12,9 @@ use protocol::SessionId;
 use runtime::settings::Mistakes;
 use runtime::shutdown::{self, CancellationToken};
 use runtime::telemetry::Telemetry;
+use tokio::sync::mpsc;
 
+use crate::command::{Granted, Wish, WishBox};
 use crate::condition::Condition;
 use crate::config::Told;
 use crate::crew::Crew;
@@ -26,6 +28,8 @@ use crate::status_file::StatusFile;
 const FLUSH_WITHIN: Duration = Duration::from_secs(4);
 /// Collectors that may be busy at one time: every one that there can be.
 const COLLECTING_THREADS: usize = 48;
+/// Commands that may wait for the disk, or look at the machine, at one time.
+const COMMAND_THREADS: usize = 32;
 
 /// Reports this device until a signal ends it. `read_again` gives the configuration as it stands.
 ///
@@ -38,7 +42,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(COLLECTING_THREADS)
+        .max_blocking_threads(COLLECTING_THREADS + COMMAND_THREADS)
         .build()
         .context("starting")?;
     let ended = runtime.block_on(async {
@@ -68,20 +72,31 @@ async fn report(
     };
     let condition = Condition::new(sender, outbox.clone());
     let requests = Requests::listen()?;
-    let crew = Crew::start(&settings.plan, sender, &outbox, &condition);
+    let (wish_box, wishes) = WishBox::new();
+    let crew = Crew::start(&settings.plan, sender, &outbox, &condition, &wish_box);
     let beats = crew.beats();
     let status_file = StatusFile::at(settings.status_file.clone());
     let telling =
         status_file.keep(|| condition.report(&beats.borrow().labels), condition.link().changes());
-    let stop_delivery = CancellationToken::new();
+    let (stop_commands, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
+    let commands = condition.commands().live(
+        settings.commands.clone(),
+        (sender, &outbox, &wish_box),
+        &stop_commands,
+    );
     let mut delivering = pin!(deliver(settings, &outbox, &condition, &stop_delivery));
     let collecting = async {
         let manager = Manager::from_environment();
         manager.tell(&format!("READY=1\nSTATUS=reports device {}", sender.device));
-        let ended = collect_until(&stop, crew, requests, manager, |crew| {
-            reload::follow(crew, told, read_again());
-        });
-        let ended = ended.await;
+        let until_stop = async {
+            let ended = collect_until(&stop, crew, (requests, wishes), manager, |crew| {
+                reload::follow(crew, told, read_again());
+            });
+            let ended = ended.await;
+            stop_commands.cancel();
+            ended
+        };
+        let (ended, ()) = tokio::join!(until_stop, commands);
         // Only now, so that nothing is handed over in vain.
         stop_delivery.cancel();
         ended
@@ -108,16 +123,28 @@ async fn report(
 async fn collect_until(
     stop: &CancellationToken,
     mut crew: Crew,
-    mut requests: Requests,
+    (mut requests, mut wishes): (Requests, mpsc::Receiver<(Wish, Granted)>),
     mut manager: Manager,
     reload: impl Fn(&mut Crew),
 ) -> anyhow::Result<()> {
     let ended = loop {
+        let wish_ends_at = crew.wish_ends_at();
+        let wish_ends = async {
+            match wish_ends_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = stop.cancelled() => break Ok(()),
             // A device without heartbeats must not live on: whoever started it starts it again.
             error = crew.broken() => break Err(error),
             () = requests.next() => reload(&mut crew),
+            Some((wish, granted)) = wishes.recv() => {
+                // Whoever wished may have been ended meanwhile.
+                let _ = granted.send(crew.grant(&wish));
+            }
+            () = wish_ends => crew.end_wish(),
             // From here, since what hangs the other tasks of this thread hangs this one too.
             () = manager.alive_when_due() => {}
         }
@@ -167,5 +194,6 @@ async fn connect_and_deliver(
         left = outbox.deliver(&broker, stop, FLUSH_WITHIN) => Ok(left?),
         () = condition.clock().compare(&broker) => Ok(outbox.figures().depth()),
         () = renewing => Ok(outbox.figures().depth()),
+        () = condition.commands().fetch(&broker) => Ok(outbox.figures().depth()),
     }
 }

@@ -6,6 +6,7 @@
 
 mod clock;
 mod collect;
+mod command;
 mod condition;
 mod config;
 mod crew;

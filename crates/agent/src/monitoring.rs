@@ -2,6 +2,7 @@
 //!
 //! Promises: a section that fails or is slow is named under `errors`, and the others are there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Outbox, Sender};
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use protocol::{Kind, UnixMillis};
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::collect::{self, Journal, Patient};
@@ -35,8 +36,12 @@ impl Reports {
     }
 
     /// Reports at once, and then at each `interval` as long as it has a sender; a change of it
-    /// counts from the last report.
-    pub(crate) async fn report(mut self, mut interval: watch::Receiver<Duration>) {
+    /// counts from the last report. Whenever `now` is notified, also then.
+    pub(crate) async fn report(
+        mut self,
+        mut interval: watch::Receiver<Duration>,
+        now: Arc<Notify>,
+    ) {
         let mut last = None;
         loop {
             let every = *interval.borrow_and_update();
@@ -45,13 +50,13 @@ impl Reports {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             let changed = loop {
                 tokio::select! {
-                    _ = ticks.tick() => {
-                        last = Some(Instant::now());
-                        if let Err(error) = self.hand_over().await {
-                            tracing::warn!(%error, "monitoring report not taken");
-                        }
-                    }
+                    _ = ticks.tick() => {}
+                    () = now.notified() => {}
                     changed = interval.changed() => break changed,
+                }
+                last = Some(Instant::now());
+                if let Err(error) = self.hand_over().await {
+                    tracing::warn!(%error, "monitoring report not taken");
                 }
             };
             if changed.is_err() {

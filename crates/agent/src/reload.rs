@@ -52,6 +52,7 @@ pub(crate) fn follow(crew: &mut Crew, told: &Told, now: Result<Told, Mistakes>) 
         ("status", old.status_file != new.status_file),
         ("device", (old.device, old.tenant) != (new.device, new.tenant)),
         ("spool", old.spool != new.spool),
+        ("commands", old.commands != new.commands),
         ("log", told.telemetry != now.telemetry),
     ];
     let named: Vec<&str> = fixed.iter().filter(|(_, is)| *is).map(|(name, _)| *name).collect();

@@ -11,6 +11,7 @@ use protocol::{DeviceId, Labels, TenantId};
 use runtime::settings::{Reader, Setting};
 use runtime::telemetry;
 
+use crate::command::CommandPlan;
 use crate::config::{self, CollectorPlan, Configuration};
 
 /// Tag in the credentials that names the tenant.
@@ -96,6 +97,18 @@ pub(crate) const STATUS_FILE: Setting = Setting {
     unit: "a path",
     help: "File that `wegweiser-agent status` reads; best in memory, so that a full disk is told.",
 };
+pub(crate) const COMMANDS_DIR: Setting = Setting {
+    name: "WEGWEISER_AGENT_COMMANDS_DIR",
+    default: None,
+    unit: "a path to a folder",
+    help: "Where it is noted which commands were taken and what came of them; without it, `commands` beside the credentials.",
+};
+pub(crate) const COMMAND_KEYS: Setting = Setting {
+    name: "WEGWEISER_AGENT_COMMAND_KEYS",
+    default: None,
+    unit: "a path",
+    help: "File with the public keys that sign commands, one a line; without it, `command-keys` beside the credentials, where enrolment puts it.",
+};
 /// The agent's own settings.
 const SETTINGS: &[Setting] = &[
     config::CONFIG,
@@ -110,6 +123,8 @@ const SETTINGS: &[Setting] = &[
     SPOOL_MESSAGES_PER_S,
     RECONNECT_SPREAD,
     STATUS_FILE,
+    COMMANDS_DIR,
+    COMMAND_KEYS,
 ];
 /// What stands for no spool.
 const OFF: &str = "off";
@@ -129,6 +144,8 @@ pub(crate) struct AgentSettings {
     pub(crate) spool: Option<SpoolSettings>,
     pub(crate) reconnect_spread: Duration,
     pub(crate) status_file: PathBuf,
+    /// `None`: no commands are taken.
+    pub(crate) commands: Option<CommandPlan>,
     pub(crate) plan: Plan,
 }
 
@@ -150,11 +167,12 @@ impl AgentSettings {
         let device = credentials.as_ref().and_then(|creds| read_device(reader, creds));
         let tenant = read_tenant(reader, credentials.as_ref());
         let spool = read_spool(reader);
+        let commands = config::commands(document, reader, broker.creds.as_deref());
         let plan = Plan::read(reader, document);
         let reconnect_spread = reader.milliseconds(&RECONNECT_SPREAD, 100..=600_000);
         let status_file = PathBuf::from(reader.text(&STATUS_FILE));
         let (tenant, device) = (tenant?, device?);
-        Some(Self { broker, tenant, device, spool, reconnect_spread, status_file, plan })
+        Some(Self { broker, tenant, device, spool, reconnect_spread, status_file, commands, plan })
     }
 }
 

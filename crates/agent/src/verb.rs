@@ -3,6 +3,7 @@
 mod config;
 mod enroll;
 mod install;
+mod launch;
 mod run;
 mod status;
 
@@ -38,6 +39,9 @@ enum Verb {
     Enroll(enroll::EnrollCommand),
     /// Make the agent a service of this machine, and start it.
     Install(install::InstallCommand),
+    /// Become a program that a command runs, within limits; the agent calls this.
+    #[command(hide = true)]
+    Launch(launch::LaunchCommand),
     /// Say how the agent of this machine fares.
     Status(status::StatusCommand),
     /// Stop the service and take it off this machine; configuration and state stay.
@@ -67,6 +71,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Config(command) => config::run(&command, &arguments.overrides)?,
         Verb::Enroll(command) => enroll::run(&command, &arguments.overrides)?,
         Verb::Install(command) => install::run(&command, &arguments.overrides)?,
+        Verb::Launch(command) => launch::run(&command)?,
         Verb::Status(command) => return status::run(&command, &arguments.overrides),
         Verb::Uninstall(command) => install::run_uninstall(&command)?,
     }

@@ -8,6 +8,7 @@ mod world;
 
 mod api_isolation;
 mod delivery;
+mod device_commands;
 mod enrolment;
 mod first_generation;
 mod flood;

@@ -121,6 +121,30 @@ pub(crate) fn sections() -> Vec<(&'static str, Section)> {
     ]
 }
 
+/// Everything about the machine but its processes; what cannot be had is named under `errors`.
+pub(crate) fn machine() -> anyhow::Result<Map<String, Value>> {
+    let mut told = Map::new();
+    let mut errors = Map::new();
+    for (name, mut section) in sections() {
+        if name == "processes" {
+            continue;
+        }
+        match section.collect() {
+            Ok(reading) => told.extend(reading),
+            Err(error) => drop(errors.insert(name.to_owned(), format!("{error:#}").into())),
+        }
+    }
+    if !errors.is_empty() {
+        told.insert("errors".to_owned(), errors.into());
+    }
+    Ok(told)
+}
+
+/// The `limit` processes that use the processor most.
+pub(crate) fn processes(limit: usize) -> anyhow::Result<Map<String, Value>> {
+    processes::list(limit)
+}
+
 /// `part` of `whole` in percent, with two decimals; nothing of nothing is 0.
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 {

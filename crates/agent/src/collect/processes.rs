@@ -19,14 +19,7 @@ impl Collector for TopProcesses {
     type Reading = Map<String, Value>;
 
     fn collect(&mut self) -> anyhow::Result<Map<String, Value>> {
-        let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
-        // Not kept between reports: it holds every process of the machine.
-        let mut system = System::new()?;
-        system.refresh_memory();
-        system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
-        std::thread::sleep(MEASURED);
-        system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
-
+        let system = measured()?;
         let total_memory = system.total_memory();
         let mut processes: Vec<&Process> = system.processes().values().collect();
         processes.sort_by(|one, other| other.cpu_usage().total_cmp(&one.cpu_usage()));
@@ -41,8 +34,33 @@ impl Collector for TopProcesses {
     }
 }
 
+/// The `limit` processes that use the processor most.
+pub(super) fn list(limit: usize) -> anyhow::Result<Map<String, Value>> {
+    let system = measured()?;
+    let mut processes: Vec<&Process> = system.processes().values().collect();
+    processes.sort_by(|one, other| other.cpu_usage().total_cmp(&one.cpu_usage()));
+    let listed = first_of(&processes, limit, system.total_memory());
+    Ok(object(json!({ "process_count": processes.len(), "processes": listed })))
+}
+
+/// Every process, with its use of the processor over [`MEASURED`].
+fn measured() -> anyhow::Result<System> {
+    let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
+    // Not kept between reports: it holds every process of the machine.
+    let mut system = System::new()?;
+    system.refresh_memory();
+    system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+    std::thread::sleep(MEASURED);
+    system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+    Ok(system)
+}
+
 fn top_of(processes: &[&Process], total_memory: u64) -> Vec<Value> {
-    processes.iter().take(TOP).map(|process| describe(process, total_memory)).collect()
+    first_of(processes, TOP, total_memory)
+}
+
+fn first_of(processes: &[&Process], count: usize, total_memory: u64) -> Vec<Value> {
+    processes.iter().take(count).map(|process| describe(process, total_memory)).collect()
 }
 
 fn describe(process: &Process, total_memory: u64) -> Value {

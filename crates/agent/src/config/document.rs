@@ -64,6 +64,11 @@ impl Document {
         Ok(())
     }
 
+    /// Whether it is given anywhere.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.set.contains_key(key) || self.file.contains_key(key)
+    }
+
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.set.contains_key(key)
     }
@@ -131,6 +136,23 @@ impl Document {
         }
         let (low, high) = (range.start(), range.end());
         self.wrong(reader, key, value, &format!("give whole milliseconds from {low} to {high}"));
+        default
+    }
+
+    pub(super) fn number(
+        &self,
+        reader: &mut Reader,
+        key: &str,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> u64 {
+        let Some(value) = self.get(key) else { return default };
+        let given = value.as_integer().and_then(|number| u64::try_from(number).ok());
+        if let Some(number) = given.filter(|number| range.contains(number)) {
+            return number;
+        }
+        let (low, high) = (range.start(), range.end());
+        self.wrong(reader, key, value, &format!("give a whole number from {low} to {high}"));
         default
     }
 

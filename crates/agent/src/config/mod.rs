@@ -3,6 +3,7 @@
 //! Promises: every mistake is told at once with its place; what is not understood is a mistake.
 
 mod collectors;
+mod commands;
 mod document;
 
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ const KEYS: &[(&str, Setting)] = &[
     ("broker.reconnect_spread_ms", settings::RECONNECT_SPREAD),
     ("device.tenant", settings::TENANT),
     ("status.file", settings::STATUS_FILE),
+    ("commands.dir", settings::COMMANDS_DIR),
+    ("commands.keys", settings::COMMAND_KEYS),
     ("log.filter", telemetry::LOG),
     ("log.format", telemetry::LOG_FORMAT),
     ("metrics.interval_ms", settings::METRICS_INTERVAL),
@@ -190,6 +193,7 @@ pub(crate) fn labels(document: &Document, reader: &mut Reader) -> Labels {
 }
 
 pub(crate) use collectors::read as collectors;
+pub(crate) use commands::read as commands;
 pub(crate) use document::Document as Configuration;
 
 #[cfg(test)]

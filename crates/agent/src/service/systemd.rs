@@ -144,6 +144,8 @@ RemoveIPC=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+# What a command runs is given limits and a lower priority.
+SystemCallFilter=setrlimit prlimit64 setpriority
 SystemCallErrorNumber=EPERM
 
 [Install]

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use broker::{Bound, Bounds, Broker, BrokerSettings, Manner, Outbox, Sender};
+use broker::{Bound, Bounds, Broker, BrokerSettings, DeviceCommands, Manner, Outbox, Sender};
 use bytes::Bytes;
 use identity::{DeviceRole, KeyDir, issue_device};
 use protocol::{
@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::chaos::{Chaos, Knobs};
+use super::commands::{CommandPlace, Simulated};
 use super::curves::Machine;
 use super::members::Member;
 
@@ -38,7 +39,7 @@ const BOUNDS: Bounds = Bounds {
     metrics: Bound { messages: 540, bytes: 192 * 1024 },
     heartbeats: Bound { messages: 4, bytes: 16 * 1024 },
     monitoring: Bound { messages: 2, bytes: 32 * 1024 },
-    responses: Bound { messages: 2, bytes: 32 * 1024 },
+    responses: Bound { messages: 8, bytes: 32 * 1024 },
 };
 
 /// How often a device reports what, and what goes wrong with it.
@@ -114,11 +115,16 @@ pub(super) struct Device {
     rhythm: Rhythm,
     metrics: Vec<MetricType>,
     labels: Labels,
+    commands: Option<DeviceCommands<Simulated>>,
     broker: OnceLock<Broker>,
 }
 
 impl Device {
-    pub(super) fn new(member: Member, rhythm: Rhythm) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        member: Member,
+        rhythm: Rhythm,
+        place: Option<&Arc<CommandPlace>>,
+    ) -> anyhow::Result<Self> {
         let machine = Machine::new(member.seed);
         let mut labels = Labels::default();
         labels.set("fleet", "simulated")?;
@@ -126,15 +132,18 @@ impl Device {
         let session = SessionId::start();
         let sender = Sender { tenant: member.tenant, device: member.device, session };
         let metrics: Result<_, _> = AGENT_METRICS.iter().map(|name| name.parse()).collect();
+        let outbox = Outbox::new(sender, BOUNDS);
+        let opened = place.map(|place| place.open(sender, outbox.clone(), machine));
         Ok(Self {
             member,
             session,
-            outbox: Outbox::new(sender, BOUNDS),
+            outbox,
             chaos: Chaos::new(rhythm.knobs, sender, machine),
             machine,
             rhythm,
             metrics: metrics?,
             labels,
+            commands: opened.transpose()?,
             broker: OnceLock::new(),
         })
     }
@@ -177,10 +186,26 @@ impl Device {
         tokio::select! {
             left = &mut delivering => Ok(left?),
             () = until_never(self.chaos.reign(broker)) => Ok(0),
-            reported = self.report(&stop) => {
+            () = self.fetch_commands(broker) => Ok(0),
+            reported = async { tokio::join!(self.report(&stop), self.carry_out(&stop)).0 } => {
                 reported?;
                 Ok(delivering.await?)
             }
+        }
+    }
+
+    /// For ever.
+    async fn fetch_commands(&self, broker: &Broker) {
+        match &self.commands {
+            Some(commands) => commands.fetch(broker).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Until `stop`.
+    async fn carry_out(&self, stop: &CancellationToken) {
+        if let Some(commands) = &self.commands {
+            commands.work(stop).await;
         }
     }
 

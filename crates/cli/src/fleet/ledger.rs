@@ -1,7 +1,7 @@
 //! What a fleet did: a line a device for a checker, a line in all for a person.
 //!
 //! A line of the ledger is one JSON object: `tenant`, `device`, `session`, and for each of
-//! `metric`, `heartbeat` and `monitoring` the counts `handed`, `confirmed`, `dropped`, `retried`
+//! `metric`, `heartbeat`, `monitoring` and `response` the counts `handed`, `confirmed`, `dropped`, `retried`
 //! and `waiting`, and `first_confirmed_ms` and `last_confirmed_ms`, the oldest and the newest time
 //! stamp that a stream has confirmed. The six points of one moment have one time stamp. `chaos` has
 //! the device's `clock_offset_ms`, and how many `disconnects`, `duplicates` and `malformed` messages
@@ -41,6 +41,7 @@ fn line(device: &Device) -> Value {
         "metric": entry(&figures.metric),
         "heartbeat": entry(&figures.heartbeat),
         "monitoring": entry(&figures.monitoring),
+        "response": entry(&figures.response),
         "chaos": device.chaos.entry(),
     })
 }

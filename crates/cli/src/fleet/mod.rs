@@ -8,6 +8,7 @@
 
 mod chaos;
 mod comeback;
+mod commands;
 mod curves;
 mod device;
 mod ledger;
@@ -30,6 +31,7 @@ use crate::span::span;
 use crate::{environment, output};
 use chaos::Knobs;
 use comeback::Comeback;
+use commands::CommandPlace;
 use device::{Device, Rhythm};
 use ledger::Summary;
 
@@ -81,6 +83,13 @@ pub(crate) struct FleetCommand {
     /// How often the ledger is written.
     #[arg(long, value_name = "SPAN", value_parser = span, default_value = "3s")]
     ledger_every: Duration,
+    /// Folder for a journal a device: with it the devices pull and answer commands, and each one that
+    /// they begin is a line of executions.log there.
+    #[arg(long, value_name = "DIRECTORY")]
+    commands: Option<PathBuf>,
+    /// How long a command lasts at most; each takes its own share of that.
+    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "0s")]
+    commands_last: Duration,
     #[command(flatten)]
     knobs: Knobs,
     /// Another seed gives other devices.
@@ -100,6 +109,10 @@ pub(crate) async fn run(command: FleetCommand) -> anyhow::Result<ExitCode> {
     let tenants = members::tenants(&command.tenant, &command.tenants_from)?;
     let members = members::members(command.seed, &tenants, command.devices);
     members::check_keys(&keys, &members)?;
+    let commands = match &command.commands {
+        Some(dir) => Some(Arc::new(CommandPlace::make(dir, &keys, command.commands_last)?)),
+        None => None,
+    };
     let places = Arc::new(device::CredsPlace::make(&broker, keys, command.reconnect_spread)?);
     let rhythm = Rhythm {
         knobs: command.knobs,
@@ -107,7 +120,9 @@ pub(crate) async fn run(command: FleetCommand) -> anyhow::Result<ExitCode> {
         heartbeat: command.heartbeat_interval,
         monitoring: command.monitoring_interval,
     };
-    let devices = members.into_iter().map(|member| Device::new(member, rhythm).map(Arc::new));
+    let devices = members
+        .into_iter()
+        .map(|member| Device::new(member, rhythm, commands.as_ref()).map(Arc::new));
     let devices: Vec<Arc<Device>> = devices.collect::<anyhow::Result<_>>()?;
 
     let stop = shutdown::on_signal()?;

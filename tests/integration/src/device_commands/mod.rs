@@ -1,0 +1,7 @@
+//! Commands, from the stream to a real agent and back: what it does, and what it refuses whoever
+//! publishes it.
+
+mod forged;
+mod hostile;
+mod kinds;
+mod site;
