@@ -6,7 +6,7 @@
 pub mod accounts;
 mod class;
 mod clock;
-mod commands;
+pub mod commands;
 mod connection;
 mod consumers;
 pub mod dead_letters;

@@ -8,6 +8,7 @@ mod api_token;
 mod arrived;
 mod audit;
 mod clock;
+mod command;
 mod database_sign_in;
 mod device;
 mod devices;
@@ -33,8 +34,7 @@ mod who;
 use std::process::ExitCode;
 
 use clap::Parser;
-use runtime::EXIT_USAGE;
-use runtime::settings::Mistakes;
+use runtime::{EXIT_USAGE, settings::Mistakes};
 
 use crate::verb::Arguments;
 

@@ -7,6 +7,7 @@
 
 mod add;
 mod census;
+mod first_generation;
 mod list;
 mod remove;
 mod show;
@@ -35,6 +36,8 @@ enum Verb {
     Suspend(suspend::Suspend),
     /// Let a suspended tenant in again, with the credentials that its devices have.
     Resume(suspend::Resume),
+    /// Let commands go to a tenant's agents of the first generation, which check no signature.
+    FirstGenerationCommands(first_generation::FirstGenerationCommands),
     /// Remove a tenant for good, with everything that is stored of it, and prove it.
     Remove(remove::Remove),
 }
@@ -46,6 +49,7 @@ pub(crate) async fn run(command: TenantCommand) -> anyhow::Result<ExitCode> {
         Verb::Show(command) => show::run(&command).await,
         Verb::Suspend(command) => suspend::suspend(&command).await,
         Verb::Resume(command) => suspend::resume(&command).await,
+        Verb::FirstGenerationCommands(command) => first_generation::run(&command).await,
         Verb::Remove(command) => remove::run(&command).await,
     }
 }

@@ -9,6 +9,7 @@ use crate::accounts::command_key::CommandKeyCommand;
 use crate::api_token::ApiTokenCommand;
 use crate::arrived::ArrivedCommand;
 use crate::audit::AuditCommand;
+use crate::command::CommandCommand;
 use crate::database_sign_in::DatabaseSignInCommand;
 use crate::device::DeviceCommand;
 use crate::device::enroll_token::EnrollTokenCommand;
@@ -49,6 +50,8 @@ enum Verb {
     DatabaseSignIn(DatabaseSignInCommand),
     /// Show who changed what, when, and what came of it.
     Audit(AuditCommand),
+    /// Send commands to devices, and see what comes of them.
+    Command(CommandCommand),
     /// Show or rotate the keys that sign commands.
     CommandKey(CommandKeyCommand),
     /// Register devices, issue, replace and revoke their credentials; label them.
@@ -94,6 +97,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Arrived(command) => crate::arrived::run(&command).await,
         Verb::DatabaseSignIn(command) => crate::database_sign_in::run(&command).await,
         Verb::Audit(command) => crate::audit::run(&command).await,
+        Verb::Command(command) => crate::command::run(command).await,
         Verb::CommandKey(command) => crate::accounts::command_key::run(&command),
         Verb::Device(command) => crate::device::run(command).await,
         Verb::Devices(command) => crate::devices::run(command).await,

@@ -143,6 +143,7 @@ impl Demo {
         let (url, tls) = (format!("https://localhost:{port}"), self.servers.tls().clone());
         let settings = vec![
             ("WEGWEISER_ISSUING_KEYS", self.places.issuing.display().to_string()),
+            ("WEGWEISER_COMMAND_KEYS", self.places.keys.join("commands").display().to_string()),
             ("WEGWEISER_WEB_LISTEN", format!("127.0.0.1:{port}")),
             ("WEGWEISER_WEB_TLS_CERT", tls.certificate.display().to_string()),
             ("WEGWEISER_WEB_TLS_KEY", tls.key.display().to_string()),

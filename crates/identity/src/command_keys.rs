@@ -6,11 +6,13 @@
 //! Promises: a rotation leaves what the key before signed good until the next rotation; no key is
 //! ever overwritten.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::key_dir::{KeyDir, KeyDirError, ensure, load};
 use crate::{KeyFileError, KeyKind, SecretKey, key_file};
 
+/// Their folder within the key directory.
+const FOLDER: &str = "commands";
 /// Keys that are believed at one time.
 const VALID_MAX: usize = 2;
 
@@ -20,10 +22,7 @@ impl KeyDir {
     /// # Errors
     /// When a key is unusable.
     pub fn command_keys(&self) -> Result<Vec<SecretKey>, KeyDirError> {
-        let mut numbers = self.command_key_numbers()?;
-        numbers.truncate(VALID_MAX);
-        let load = |number: &u32| load(&self.command_key_path(*number), KeyKind::Signer);
-        numbers.iter().map(load).collect()
+        command_keys_in(&self.path().join(FOLDER))
     }
 
     /// Makes the first key where there is none.
@@ -31,7 +30,7 @@ impl KeyDir {
     /// # Errors
     /// When it cannot be written.
     pub fn ensure_command_key(&self) -> Result<(), KeyDirError> {
-        key_file::ensure_directory(&self.path().join("commands"))?;
+        key_file::ensure_directory(&self.path().join(FOLDER))?;
         if self.command_key_numbers()?.is_empty() {
             ensure(&self.command_key_path(1), KeyKind::Signer)?;
         }
@@ -43,32 +42,48 @@ impl KeyDir {
     /// # Errors
     /// When it cannot be written.
     pub fn rotate_command_key(&self) -> Result<(), KeyDirError> {
-        key_file::ensure_directory(&self.path().join("commands"))?;
+        key_file::ensure_directory(&self.path().join(FOLDER))?;
         let newest = self.command_key_numbers()?.first().copied().unwrap_or(0);
         ensure(&self.command_key_path(newest.saturating_add(1)), KeyKind::Signer).map(drop)
     }
 
     fn command_key_path(&self, number: u32) -> PathBuf {
-        self.path().join("commands").join(format!("{number}.nk"))
+        self.path().join(FOLDER).join(format!("{number}.nk"))
     }
 
-    /// Numbers of the keys, newest first.
     fn command_key_numbers(&self) -> Result<Vec<u32>, KeyDirError> {
-        let path = self.path().join("commands");
-        if !path.exists() {
-            return Ok(Vec::new());
-        }
-        let failed = |source| KeyFileError::Io { action: "listing", path: path.clone(), source };
-        let mut numbers = Vec::new();
-        for entry in std::fs::read_dir(&path).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let number: Option<u32> =
-                name.to_str().and_then(|name| name.strip_suffix(".nk")?.parse().ok());
-            numbers.extend(number);
-        }
-        numbers.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(numbers)
+        numbers(&self.path().join(FOLDER))
     }
+}
+
+/// The keys that are believed out of a folder that holds nothing else, newest first: for a service
+/// that signs and may do nothing beyond.
+///
+/// # Errors
+/// When the folder is open to others, or a key is unusable.
+pub fn command_keys_in(folder: &Path) -> Result<Vec<SecretKey>, KeyDirError> {
+    let mut numbers = numbers(folder)?;
+    numbers.truncate(VALID_MAX);
+    let load = |number: &u32| load(&folder.join(format!("{number}.nk")), KeyKind::Signer);
+    numbers.iter().map(load).collect()
+}
+
+/// Numbers of the keys, newest first.
+fn numbers(folder: &Path) -> Result<Vec<u32>, KeyDirError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    key_file::check_directory(folder)?;
+    let failed = |source| KeyFileError::Io { action: "listing", path: folder.to_owned(), source };
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let number: Option<u32> =
+            name.to_str().and_then(|name| name.strip_suffix(".nk")?.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(numbers)
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub use claims::{
     Permission, Permissions, ResponsePermission, Scope, ScopeKind, SharingType, SigningKey,
     TimeRange, User, UserLimits,
 };
+pub use command_keys::command_keys_in;
 pub use command_signature::{CommandRefused, CommandSigner, CommandSigningError, verify_command};
 pub use credentials::{Credentials, CredentialsError};
 pub use issue::{DeviceRole, IssueError, issue_device, issue_device_jwt, issue_user};

@@ -17,6 +17,7 @@ mod message_id;
 mod metric;
 mod monitoring;
 mod parcel;
+mod posting;
 mod reject;
 mod response;
 mod self_report;
@@ -35,8 +36,11 @@ pub use message_id::{MessageId, MessageIdError, MessageKey, MessageNumber};
 pub use metric::{AGENT_METRICS, MetricBody, MetricPoint, MetricType, MetricTypeError};
 pub use monitoring::MonitoringReport;
 pub use parcel::{DeferredPoint, pack, parcel_subject, unpack};
+pub use posting::Posting;
 pub use reject::Reject;
-pub use response::{CommandResponse, ResponseStatus};
+pub use response::{
+    CommandResponse, ResponseEvent, ResponseOutcome, ResponseReason, ResponseStatus,
+};
 pub use self_report::{
     CollectorReport, CommandReport, DropReasons, DroppedCounts, EarlierSession, HeartbeatStatus,
     KindCounts,

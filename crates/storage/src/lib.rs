@@ -9,6 +9,7 @@
 mod api_tokens;
 mod applied;
 mod audit;
+mod commands;
 mod connectivity;
 mod enrolment;
 mod fleet;
@@ -37,6 +38,10 @@ mod walls;
 
 pub use api_tokens::{ApiRole, ApiTokenRefusal, ApiTokenRow, KnownApiToken, NewApiToken};
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
+pub use commands::{
+    CancelError, Cancelled, CommandEnd, CommandFilter, CommandOutput, CommandRow, CommandState,
+    CommandTarget, NewCommand, News, NotPrepared, TargetFilter, Topic, Transition, WantedOrder,
+};
 pub use connectivity::{DeviceRow, HeartbeatWrite};
 pub use enrolment::{EnrollTokenRow, Enrolled, Enrolment, EnrolmentError, NewEnrollToken, Renewal};
 pub use fleet::{Attention, PoolUse, TenantCounts};

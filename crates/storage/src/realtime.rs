@@ -1,9 +1,13 @@
 //! Responses and monitoring reports into `device_realtime_data`, each message once.
+//!
+//! Promises: a response and what it makes of its command are one statement.
 
 use deadpool_postgres::Object;
 use protocol::{CommandResponse, DeviceId, MessageKey, MonitoringReport, TenantId, UnixMillis};
 use tokio_postgres::Error;
+use tokio_postgres::types::ToSql;
 
+use crate::commands::write_with_moves;
 use crate::ledger::{DeviceSession, NumberRun, runs};
 use crate::outcome::{Unavailable, Written};
 use crate::rebuild::Target;
@@ -60,6 +64,8 @@ impl RealtimeBody<'_> {
     fn data_type(&self) -> &str {
         match self {
             Self::Monitoring(report) => &report.report_type,
+            // Readers of the newest response are shown one that ended its command.
+            Self::Response(response) if !response.ends() => "progress",
             Self::Response(_) => "response",
         }
     }
@@ -108,7 +114,11 @@ impl Records {
         target: Target,
         writes: &[RealtimeWrite<'_>],
     ) -> Result<Vec<Written>, Unavailable> {
-        self.write_bisecting(&target.of(INSERT, TABLE), writes, insert).await
+        let sql = target.of(INSERT, TABLE);
+        match target {
+            Target::Real => self.write_bisecting(&sql, writes, insert).await,
+            Target::Shadow => self.write_bisecting(&sql, writes, insert_into_shadow).await,
+        }
     }
 }
 
@@ -133,7 +143,23 @@ pub(crate) fn numbers(
 }
 
 async fn insert(connection: &Object, sql: &str, writes: &[RealtimeWrite<'_>]) -> Result<(), Error> {
-    let statement = connection.prepare_cached(sql).await?;
+    store(connection, sql, Target::Real, writes).await
+}
+
+async fn insert_into_shadow(
+    connection: &Object,
+    sql: &str,
+    writes: &[RealtimeWrite<'_>],
+) -> Result<(), Error> {
+    store(connection, sql, Target::Shadow, writes).await
+}
+
+async fn store(
+    connection: &Object,
+    sql: &str,
+    target: Target,
+    writes: &[RealtimeWrite<'_>],
+) -> Result<(), Error> {
     let bodies = || writes.iter().map(|write| &write.body);
     let tenants: Vec<_> = bodies().map(|body| body.sender().0.as_uuid()).collect();
     let devices: Vec<_> = bodies().map(|body| body.sender().1.as_uuid()).collect();
@@ -145,14 +171,16 @@ async fn insert(connection: &Object, sql: &str, writes: &[RealtimeWrite<'_>]) ->
     let payloads: Vec<_> = bodies().map(RealtimeBody::payload).collect();
     let sent: Vec<i64> = bodies().map(|body| body.sender().2.get()).collect();
     let received: Vec<i64> = writes.iter().map(|write| write.received.get()).collect();
-    connection
-        .execute(
-            &statement,
-            &[
-                &tenants, &devices, &keys, &kinds, &types, &commands, &statuses, &payloads, &sent,
-                &received,
-            ],
-        )
-        .await
-        .map(drop)
+    let storing: [&(dyn ToSql + Sync); 10] = [
+        &tenants, &devices, &keys, &kinds, &types, &commands, &statuses, &payloads, &sent,
+        &received,
+    ];
+    // What is written into a shadow was said long ago.
+    let responses = writes.iter().filter_map(|write| match write.body {
+        RealtimeBody::Response(response) if target == Target::Real => {
+            Some((response, write.received))
+        }
+        _ => None,
+    });
+    write_with_moves(connection, sql, &storing, responses).await
 }

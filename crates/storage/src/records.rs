@@ -1,6 +1,7 @@
 //! The connection pool, and writing rows so that one bad row fails alone.
 
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
@@ -29,6 +30,8 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 pub struct Records {
     pub(crate) pool: Pool,
     statement_timeout: Duration,
+    /// How a connection is made, for those that are not of the pool.
+    way: Arc<(tokio_postgres::Config, MakeRustlsConnect)>,
     /// Behind the walls: whose rows are there.
     scope: Option<Scope>,
 }
@@ -41,6 +44,7 @@ impl Records {
     pub fn open(settings: &PostgresSettings) -> Result<Self, Unavailable> {
         let config = client_config(settings)?;
         let tls = MakeRustlsConnect::new(tls_config(settings)?);
+        let way = Arc::new((config.clone(), tls.clone()));
         let manager = Manager::from_config(
             config,
             tls,
@@ -53,11 +57,16 @@ impl Records {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(Unavailable::postgres)?;
-        Ok(Self { pool, statement_timeout: settings.statement_timeout, scope: None })
+        Ok(Self { pool, statement_timeout: settings.statement_timeout, way, scope: None })
     }
 
     pub(crate) fn within(&self, scope: Scope) -> Self {
         Self { scope: Some(scope), ..self.clone() }
+    }
+
+    /// Where the server is and how it is spoken to.
+    pub(crate) fn way(&self) -> (&tokio_postgres::Config, &MakeRustlsConnect) {
+        (&self.way.0, &self.way.1)
     }
 
     pub(crate) async fn connection(&self) -> Result<Object, Unavailable> {
@@ -168,7 +177,7 @@ fn tls_config(settings: &PostgresSettings) -> Result<ClientConfig, Unavailable> 
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(Unavailable::postgres)?;

@@ -5,6 +5,7 @@
 
 mod audit;
 mod caller;
+mod commands;
 mod dead_letters;
 mod devices;
 mod enroll_tokens;
@@ -33,6 +34,7 @@ use utoipa_axum::routes;
 use crate::problem::Problem;
 use crate::readiness::pipeline::Behind;
 use caller::Viewer;
+pub(crate) use commands::CommandDesk;
 
 /// Dead letters that are sent again, by all callers together.
 const REPLAYS_A_SECOND: u32 = 100;
@@ -47,6 +49,7 @@ pub(crate) struct Api {
     pub(crate) ring_max_points: u32,
     pub(crate) broker: SharedBroker,
     pub(crate) replays: Replays,
+    pub(crate) commands: CommandDesk,
 }
 
 /// The connection to the broker, once there is one.
@@ -95,6 +98,7 @@ pub(crate) fn routes(api: Api) -> OpenApiRouter {
         .merge(devices::routes())
         .merge(metrics::routes())
         .merge(history::routes())
+        .merge(commands::routes())
         .merge(dead_letters::routes())
         .merge(registry::routes())
         .merge(enroll_tokens::routes())

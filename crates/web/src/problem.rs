@@ -98,6 +98,13 @@ impl Problem {
         Self { remedy: Some(remedy.to_owned()), ..self }
     }
 
+    /// A device of which two tenants tell.
+    pub(crate) fn ambiguous_device(device: DeviceId) -> Self {
+        let detail =
+            format!("device {device} reports under more than one tenant; give one a new UUID");
+        Self::new(StatusCode::CONFLICT, "ambiguous device", detail)
+    }
+
     /// Nobody that we know.
     pub(crate) fn no_sign_in(why: &str) -> Self {
         let remedy = "send `Authorization: Bearer TOKEN` with a token that an operator makes: \

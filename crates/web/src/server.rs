@@ -1,9 +1,10 @@
-//! Accepts connections and ends them.
+//! Accepts connections and ends them, and has commands published meanwhile.
 //!
 //! Promises: connections, a request's head and the time for it are bounded; at a signal, requests
 //! under way are answered within the grace time; a connection counts from its first byte, so that a
 //! TLS handshake that hangs is bounded too.
 
+mod dispatch;
 mod etag;
 mod page;
 mod tls;
@@ -21,18 +22,19 @@ use hyper_util::service::TowerToHyperService;
 use runtime::health::{self, Health};
 use runtime::metrics::{self, Metrics};
 use runtime::shutdown::CancellationToken;
-use storage::{Rings, WalledRecords};
+use storage::{Rings, Scope, WalledRecords};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::api::{self, Api, Replays, SharedBroker};
+use crate::api::{self, Api, CommandDesk, Replays, SharedBroker};
 use crate::enrolment::{self, Enrolling, Issuer};
 use crate::guard::{self, Peer};
 use crate::readiness::{self, pipeline};
 use crate::settings::WebSettings;
+use dispatch::{Dispatch, Figures};
 use tls::Certificates;
 pub(crate) use tls::TlsFiles;
 
@@ -70,6 +72,12 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     let renewing = issuer.clone().map(|issuer| {
         tokio::spawn(enrolment::answer_renewals(settings.broker.clone(), issuer, stop.clone()))
     });
+    let dispatch = Dispatch {
+        records: walled.within(Scope::AllTenants),
+        grace: settings.command_grace,
+        figures: Figures::new(&metrics.meter()),
+    };
+    let dispatching = tokio::spawn(dispatch.run(settings.broker.clone(), stop.clone()));
     let connection = SharedBroker::default();
     let (asker, behind) = pipeline::behind();
     let broker = (settings.broker.clone(), connection.clone(), asker);
@@ -80,6 +88,7 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
         ring_max_points: settings.redis.max_points,
         broker: connection,
         behind,
+        commands: CommandDesk::new(settings.command_keys.clone()),
         replays: Replays::at_the_usual_rate(),
     };
     let secure = settings.tls.is_some();
@@ -99,6 +108,7 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     if let Some(renewing) = renewing {
         renewing.await.context("answering renewals")?;
     }
+    dispatching.await.context("publishing commands")?;
     metrics.finish().await;
     tracing::info!("stopped");
     followed

@@ -50,12 +50,28 @@ const DEVICE_LIFETIME: Setting = Setting {
     help: "How long a device's credentials are good that it is given or renews; it renews them \
            after two thirds.",
 };
+const COMMAND_KEYS: Setting = Setting {
+    name: "WEGWEISER_COMMAND_KEYS",
+    default: None,
+    unit: "a path",
+    help: "Directory (mode 0700) of the keys that sign commands: the key directory's commands folder, \
+           or a copy; absent: no commands are sent over the API.",
+};
+const COMMAND_GRACE: Setting = Setting {
+    name: "WEGWEISER_COMMAND_GRACE_SECONDS",
+    default: Some("600"),
+    unit: "seconds",
+    help: "How long beyond a command's timeout its device may be silent before the command counts \
+           as timed out; what the device says later still counts.",
+};
+const COMMANDS: &[Setting] = &[COMMAND_KEYS, COMMAND_GRACE];
 /// Shortest and longest life of a device's credentials, in seconds.
 const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 6..=10 * 366 * 86_400;
 const ENROLMENT: &[Setting] = &[ISSUING_KEYS, ENROLL_URL, ENROLL_CA, DEVICE_LIFETIME];
-const SETTINGS: [&[Setting]; 6] = [
+const SETTINGS: [&[Setting]; 7] = [
     &[LISTEN, TLS_CERT, TLS_KEY],
     ENROLMENT,
+    COMMANDS,
     broker::SETTINGS,
     storage::REDIS_SETTINGS,
     storage::POSTGRES_SETTINGS,
@@ -70,6 +86,10 @@ pub(crate) struct WebSettings {
     pub(crate) tls: Option<TlsFiles>,
     /// `None`: devices neither enrol nor renew here.
     pub(crate) enrolment: Option<EnrolmentSettings>,
+    /// Keys that sign commands; `None`: none are sent over the API.
+    pub(crate) command_keys: Option<PathBuf>,
+    /// How long beyond its timeout a command's device may be silent.
+    pub(crate) command_grace: Duration,
     pub(crate) broker: BrokerSettings,
     pub(crate) redis: RedisSettings,
     pub(crate) postgres: PostgresSettings,
@@ -106,6 +126,8 @@ impl WebSettings {
             listen: listen(&mut reader, tls.is_some()),
             tls,
             enrolment: enrolment(&mut reader, &broker),
+            command_keys: reader.path(&COMMAND_KEYS),
+            command_grace: reader.seconds(&COMMAND_GRACE, 1..=7 * 86_400),
             broker,
             redis: RedisSettings::read(&mut reader),
             postgres: PostgresSettings::read(&mut reader),

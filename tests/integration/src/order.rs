@@ -4,8 +4,8 @@ use anyhow::Result;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use protocol::{
-    CommandResponse, DeviceId, DeviceSubject, Event, Kind, MessageKey, MetricPoint, ResponseStatus,
-    TenantId, UnixMillis, decode,
+    CommandResponse, DeviceId, DeviceSubject, Event, Kind, MessageKey, MetricPoint, ResponseEvent,
+    ResponseOutcome, ResponseStatus, TenantId, UnixMillis, decode,
 };
 use storage::{
     HeartbeatWrite, OfflineRule, RealtimeBody, RealtimeWrite, Records, RingWrite, Rings,
@@ -141,6 +141,7 @@ async fn responses(
             at: *at,
             command_id: "c".into(),
             status: ResponseStatus::Success,
+            event: ResponseEvent::Finished { outcome: ResponseOutcome::Succeeded, reason: None },
             response: format!(r#"{{"number":{number}}}"#).into(),
         });
     }

@@ -14,12 +14,14 @@ use crate::world::{empty_database, postgres_settings, repository, sql_client};
 const RULE: OfflineRule =
     OfflineRule { silence: std::time::Duration::from_secs(120), missed_heartbeats: 3 };
 /// What each tenant has a row in; the web service may read them.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 12] = [
     "device_connectivity",
     "device_connectivity_changes",
     "device_realtime_data",
     "device_ledger",
     "device_ledger_told",
+    "commands",
+    "command_transitions",
     "tenants",
     "devices",
     "audit_log",
@@ -38,6 +40,7 @@ impl Customer {
     async fn settle_in(records: &Records, database: &DatabaseAddress) -> Result<Self> {
         let customer = Self::settle_in_before_books(records, database).await?;
         customer.beat(records).await?;
+        customer.is_ordered_something(database).await?;
         Ok(customer)
     }
 
@@ -63,6 +66,21 @@ impl Customer {
         );
         sql_client(database).await?.batch_execute(&report).await?;
         Ok(Self { tenant, device })
+    }
+
+    /// Without a line in the audit log.
+    async fn is_ordered_something(&self, database: &DatabaseAddress) -> Result<()> {
+        let (tenant, device, command) = (self.tenant, self.device, Uuid::now_v7());
+        let order = format!(
+            "insert into commands (command_uuid, tenant_uuid, device_uuid, batch_uuid, kind,
+                                   arguments, timeout_ms, requester, moved_by, first_generation,
+                                   created_at, expires_at, message)
+             values ('{command}', '{tenant}', '{device}', '{command}', 'ping', '{{}}', 1, 'story',
+                     'story', false, now(), now(), '');
+             insert into command_transitions (command_uuid, tenant_uuid, state, at, moved_by)
+             values ('{command}', '{tenant}', 'queued', now(), 'story')"
+        );
+        Ok(sql_client(database).await?.batch_execute(&order).await?)
     }
 
     /// The first heartbeat of the one run of its agent.
@@ -309,6 +327,7 @@ async fn rows_of_the_previous_version_stay_and_stand_behind_the_wall() -> Result
     assert!(without_wall(&client).await?.is_empty());
     // A receiver of the previous version, signed in as the owner, goes on.
     customer.beat(&records).await?;
+    customer.is_ordered_something(&database).await?;
     let web = sql_client(&sign_in(&database, "wegweiser_web").await?).await?;
     for table in TABLES {
         assert_eq!(rows(&web, table).await?, 0, "{table} without a tenant");

@@ -1,4 +1,4 @@
-//! Commands on the device's side: fetched, checked, noted, carried out once, answered.
+//! Commands: sent by the backend (`send.rs`); on the device's side fetched, checked, noted, carried out once, answered.
 //!
 //! ```text
 //! fetch.rs     pulls from the device's own consumer; acknowledges what is noted
@@ -18,6 +18,7 @@ mod gate;
 mod journal;
 mod keys;
 mod report;
+mod send;
 mod work;
 
 use std::collections::{HashMap, VecDeque};
@@ -36,6 +37,7 @@ use journal::{Journal, Left};
 pub use journal::{JournalError, JournalSettings};
 pub use keys::{BelievedKeys, BelievedKeysError};
 use report::Counts;
+pub use send::CommandSender;
 use work::Cause;
 
 /// Does what is ordered; what that means is the program's matter.

@@ -152,7 +152,6 @@ async fn services_may_do_their_own_work_and_no_more() {
     let heartbeat = format!("tenant.{TENANT}.device.{DEVICE}.status.heartbeat");
     let command = format!("tenant.{TENANT}.device.{DEVICE}.command");
     let never = [
-        command.as_str(),
         "$JS.API.STREAM.CREATE.MINE",
         "$JS.API.STREAM.UPDATE.METRICS",
         "$JS.API.STREAM.PURGE.METRICS",
@@ -175,12 +174,25 @@ async fn services_may_do_their_own_work_and_no_more() {
     }
     let mut receiver = stage.connect(&stage.backend_user("receiver")).await;
     assert!(receiver.refuses_publish(&heartbeat).await);
+    assert!(receiver.refuses_publish(&command).await);
     let mut web = stage.connect(&stage.backend_user("web")).await;
-    for subject in
-        ["dead.x", "$JS.API.CONSUMER.MSG.NEXT.METRICS.rings", "$JS.API.DIRECT.GET.COMMANDS"]
-    {
+    let create = "$JS.API.CONSUMER.CREATE";
+    for subject in [
+        "dead.x",
+        "$JS.API.CONSUMER.MSG.NEXT.METRICS.rings",
+        "$JS.API.DIRECT.GET.COMMANDS",
+        // Of commands it makes devices' consumers, each for one subject, and nothing else.
+        &format!("{create}.COMMANDS"),
+        &format!("{create}.COMMANDS.x"),
+        &format!("{create}.COMMANDS.x.>"),
+        &format!("{create}.METRICS.x.{command}"),
+        "$JS.API.CONSUMER.DURABLE.CREATE.COMMANDS.x",
+        "$JS.API.CONSUMER.DELETE.COMMANDS.x",
+        "$JS.API.STREAM.PURGE.COMMANDS",
+    ] {
         assert!(web.refuses_publish(subject).await, "{subject}");
     }
+    assert!(!web.refuses_publish(&command).await);
 }
 
 #[tokio::test]

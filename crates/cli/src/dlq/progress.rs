@@ -25,6 +25,11 @@ impl Progress {
         self.0.inc(u64::try_from(count).unwrap_or_default());
     }
 
+    /// Does what prints, while the bar is out of its way.
+    pub(crate) fn beside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.0.suspend(print)
+    }
+
     /// Leaves the line to the answer.
     pub(crate) fn end(&self) {
         self.0.finish_and_clear();

@@ -108,11 +108,12 @@ fn render(shown: &Shown) -> String {
     });
     lines.push(match &shown.registry {
         Some(found) => format!(
-            "registry  {} since {}; {} devices; added {}",
+            "registry  {} since {}; {} devices; added {}; commands to its first-generation agents: {}",
             state(found.state),
             exact(found.changed_at),
             found.devices,
-            exact(found.created_at)
+            exact(found.created_at),
+            if found.first_generation_commands { "allowed" } else { "forbidden" }
         ),
         None => "registry  does not know it yet; its first device will make it known".to_owned(),
     });

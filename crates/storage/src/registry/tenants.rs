@@ -3,6 +3,7 @@
 use protocol::{TenantId, UnixMillis};
 use serde::Serialize;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use utoipa::ToSchema;
 
 use super::{RegistryError, TenantState, failed};
@@ -24,6 +25,8 @@ pub struct RegistryTenant {
     pub devices: i64,
     /// Devices whose heartbeats arrive.
     pub online: i64,
+    /// Whether commands may go to its agents of the first generation, which check no signature.
+    pub first_generation_commands: bool,
     /// When it was added, in milliseconds since 1970.
     #[schema(value_type = i64)]
     pub created_at: UnixMillis,
@@ -44,7 +47,8 @@ select t.tenant_uuid, t.name, t.state,
        (select count(*) from device_connectivity c
         where c.tenant_uuid = t.tenant_uuid and c.is_online),
        floor(extract(epoch from t.created_at) * 1000)::bigint,
-       floor(extract(epoch from t.changed_at) * 1000)::bigint
+       floor(extract(epoch from t.changed_at) * 1000)::bigint,
+       t.first_generation_commands
 from tenants t
 where $1::uuid is null or t.tenant_uuid = $1
 order by t.tenant_uuid";
@@ -53,7 +57,29 @@ const SET_STATE: &str = "
 update tenants set state = $2, changed_at = clock_timestamp()
 where tenant_uuid = $1 and state <> $2";
 
+const ALLOW_FIRST_GENERATION: &str = "
+update tenants set first_generation_commands = $2, changed_at = clock_timestamp()
+where tenant_uuid = $1";
+
 impl Records {
+    /// Lets commands go to a tenant's agents of the first generation, or no longer.
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownTenant`], or Postgres is away, ill or not migrated.
+    pub async fn allow_first_generation_commands(
+        &self,
+        tenant: TenantId,
+        allow: bool,
+    ) -> Result<(), RegistryError> {
+        let connection = self.connection().await?;
+        let values: [&(dyn ToSql + Sync); 2] = [&tenant.as_uuid(), &allow];
+        let changed = self.bounded(connection.execute(ALLOW_FIRST_GENERATION, &values)).await?;
+        match changed.map_err(|error| failed(&error))? {
+            0 => Err(RegistryError::UnknownTenant(tenant)),
+            _ => Ok(()),
+        }
+    }
+
     /// Adds a tenant, or gives one that is there this name. Its state stays. Call it for a tenant
     /// that is declared by its file alone, too: it gets its row when it is first needed.
     ///
@@ -122,5 +148,6 @@ fn read(row: &Row) -> RegistryTenant {
         online: row.get(4),
         created_at: UnixMillis::new(row.get(5)),
         changed_at: UnixMillis::new(row.get(6)),
+        first_generation_commands: row.get(7),
     }
 }

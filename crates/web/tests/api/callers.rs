@@ -17,9 +17,11 @@ const OTHER_TENANT: &str = "33333333-3333-4333-8333-333333333333";
 const OTHER_DEVICE: &str = "44444444-4444-4444-8444-444444444444";
 
 /// What more than a viewer may do: the beginning of the path, and the least role.
-const CHANGES: [(Method, &str, ApiRole); 9] = [
+const CHANGES: [(Method, &str, ApiRole); 11] = [
     (Method::POST, "/v1/dead-letters/{sequence}/replay", ApiRole::Operator),
     (Method::POST, "/v1/dead-letters/{sequence}/discard", ApiRole::Operator),
+    (Method::POST, "/v1/commands", ApiRole::Operator),
+    (Method::POST, "/v1/commands/{command}/cancel", ApiRole::Operator),
     (Method::GET, "/v1/enroll-tokens", ApiRole::Admin),
     (Method::POST, "/v1/enroll-tokens", ApiRole::Admin),
     (Method::DELETE, "/v1/enroll-tokens/{token}", ApiRole::Admin),
@@ -55,7 +57,8 @@ async fn routes(web: &Web) -> Vec<Route> {
                 role > ApiRole::Viewer || method == Method::GET,
                 "who may {method} {template}?"
             );
-            let ids = [("device", DEVICE), ("tenant", TENANT), ("token", DEVICE)];
+            let ids =
+                [("device", DEVICE), ("tenant", TENANT), ("token", DEVICE), ("command", DEVICE)];
             let mut path = template.replace("{metric}", "cpu_percent").replace("{sequence}", "1");
             for (name, id) in ids {
                 path = path.replace(&format!("{{{name}}}"), id);

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod broker_killed;
+mod commands;
 mod deadly;
 mod deadly_to_decode;
 mod decoder;
@@ -157,6 +158,14 @@ pub(crate) const ALL: &[Scenario] = &[
         log: "not confirmed, kept to be sent again (agent)",
         waits: false,
         run: |scale| disk_full::run(scale).boxed_local(),
+    },
+    Scenario {
+        name: "commands",
+        what: "10,000 commands to 1,000 devices while receivers, devices, web services and nats-server are killed at random 24 times",
+        metric: "wegweiser_messages_total",
+        log: "connected to the broker",
+        waits: false,
+        run: |scale| commands::run(scale).boxed_local(),
     },
     Scenario {
         name: "decoder",

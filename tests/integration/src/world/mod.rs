@@ -1,6 +1,7 @@
 //! The world of one story: servers, tenants, devices, and the processes that it starts.
 
 mod eventually;
+mod letters;
 mod page;
 mod process;
 
@@ -13,7 +14,9 @@ use broker::accounts::{self, AccountServer, Declared, ServerConfigOptions, SyncI
 use broker::streams::{self, Destructive};
 use broker::{Broker, BrokerSettings, BrokerTls};
 use devstack::{DatabaseAddress, Nats, Postgres, Redis};
-use identity::{AccountName, Credentials, DeviceRole, KeyDir, issue_device, issue_user};
+use identity::{
+    AccountName, Credentials, DeviceRole, KeyDir, PublicKey, SecretKey, issue_device, issue_user,
+};
 use protocol::{DeviceId, MetricType, TenantId};
 use secrecy::ExposeSecret as _;
 use storage::{PostgresSettings, Records, RedisSettings, Rings};
@@ -21,7 +24,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 pub(crate) use eventually::{eventually, eventually_within};
-pub(crate) use page::{address, ask, get, scrape};
+pub(crate) use page::{address, ask, get, scrape, send_json};
 pub(crate) use process::{Process, executable};
 
 /// Longest that a story waits for something that should happen soon.
@@ -183,6 +186,16 @@ impl World {
         Ok((code, String::from_utf8_lossy(&text).into_owned()))
     }
 
+    /// The keys that sign commands, newest first.
+    pub(crate) fn command_secrets(&self) -> Result<Vec<SecretKey>> {
+        Ok(self.keys.command_keys()?)
+    }
+
+    /// Their public halves, which devices believe.
+    pub(crate) fn command_keys(&self) -> Result<Vec<PublicKey>> {
+        Ok(self.command_secrets()?.iter().map(|key| key.public().clone()).collect())
+    }
+
     /// A place in the story's own directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -252,45 +265,6 @@ impl World {
         let jetstream = async_nats::jetstream::new(self.operator().await?);
         Ok(jetstream.get_stream(stream).await?.cached_info().state.messages)
     }
-
-    /// Every dead letter: reason code, headers and payload.
-    pub(crate) async fn dead_letters(&self) -> Result<Vec<DeadLetter>> {
-        let jetstream = async_nats::jetstream::new(self.operator().await?);
-        let stream = jetstream.get_stream("DEAD_LETTERS").await?;
-        let state = &stream.cached_info().state;
-        let mut letters = Vec::new();
-        for sequence in state.first_sequence..=state.last_sequence {
-            if state.messages == 0 {
-                break;
-            }
-            let message = stream.get_raw_message(sequence).await?;
-            let header = |name: &str| {
-                message.headers.get(name).map_or(String::new(), |value| value.to_string())
-            };
-            letters.push(DeadLetter {
-                subject: message.subject.to_string(),
-                reason: header("Wegweiser-Reason"),
-                origin: header("Wegweiser-Subject"),
-                detail: header("Wegweiser-Detail"),
-                attempts: header("Wegweiser-Attempts"),
-                tombstone: header("Wegweiser-Tombstone"),
-                payload: message.payload.to_vec(),
-            });
-        }
-        Ok(letters)
-    }
-}
-
-/// A parked message as an operator sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct DeadLetter {
-    pub(crate) subject: String,
-    pub(crate) reason: String,
-    pub(crate) origin: String,
-    pub(crate) detail: String,
-    pub(crate) attempts: String,
-    pub(crate) tombstone: String,
-    pub(crate) payload: Vec<u8>,
 }
 
 impl Device {
@@ -342,6 +316,7 @@ async fn start_broker(dir: &Path, tenants: &[TenantId]) -> Result<(Nats, KeyDir)
     let declared = Declared::load(&repository().join("nats/accounts"), &tenants_dir)?;
     let keys = KeyDir::open_or_create(&dir.join("keys"))?;
     accounts::bootstrap(&keys, &declared)?;
+    keys.ensure_command_key()?;
     let config = accounts::server_config(
         &keys,
         &ServerConfigOptions {

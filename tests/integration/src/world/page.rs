@@ -49,6 +49,22 @@ pub(crate) async fn ask(
     Ok((status.parse()?, body))
 }
 
+/// Status and body of its answer to who sends this JSON.
+pub(crate) async fn send_json(
+    web: &Process,
+    path: &str,
+    token: &str,
+    body: &str,
+) -> Result<(u16, String)> {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\
+         \r\nContent-Length: {length}"
+    );
+    let (status, body) = answer_to(web, ": listening", &head, body).await?;
+    Ok((status.parse()?, body))
+}
+
 /// Where a process listens. `listening`: words of the log line that says so.
 pub(crate) async fn address(process: &Process, listening: &str) -> Result<String> {
     process.logs(listening).await?;
@@ -59,9 +75,18 @@ pub(crate) async fn address(process: &Process, listening: &str) -> Result<String
 }
 
 async fn answer(process: &Process, listening: &str, head: &str) -> Result<(String, String)> {
+    answer_to(process, listening, head, "").await
+}
+
+async fn answer_to(
+    process: &Process,
+    listening: &str,
+    head: &str,
+    body: &str,
+) -> Result<(String, String)> {
     let address = address(process, listening).await?;
     let mut connection = TcpStream::connect(address).await?;
-    let request = format!("{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let request = format!("{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n{body}");
     connection.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await?;

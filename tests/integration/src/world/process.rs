@@ -25,8 +25,19 @@ impl Process {
         environment: &[(String, String)],
         dir: &Path,
     ) -> Result<Self> {
+        Self::start_with(program, &[], environment, dir)
+    }
+
+    /// The same with arguments.
+    pub(crate) fn start_with(
+        program: &str,
+        arguments: &[&str],
+        environment: &[(String, String)],
+        dir: &Path,
+    ) -> Result<Self> {
         let log = dir.join(format!("{program}-{}.log", Uuid::now_v7()));
         let child = Command::new(executable(program)?)
+            .args(arguments)
             .env_clear()
             .envs(environment.iter().cloned())
             .stdin(Stdio::null())

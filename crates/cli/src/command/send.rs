@@ -1,0 +1,106 @@
+//! `wegweiser command send`: an order to one device or many.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use protocol::Order;
+use serde_json::{Map, Value};
+use storage::WantedOrder;
+use uuid::Uuid;
+
+use super::desk::Desk;
+use super::rollout::{Plan, Rollout};
+use super::selection::Selection;
+use super::tell::Teller;
+use crate::output::{self, TableFormat};
+use crate::span::span;
+
+/// Commands that are ordered in one statement.
+const ORDERED_TOGETHER: usize = 500;
+
+#[derive(Debug, Args)]
+pub(super) struct Send {
+    /// What to do; see: wegweiser command kinds.
+    kind: String,
+    /// With what: fields of the kind's arguments. A value that is JSON is taken as such, anything
+    /// else as text.
+    #[arg(value_name = "FIELD=VALUE")]
+    fields: Vec<String>,
+    /// The same as one JSON object.
+    #[arg(long, value_name = "JSON", conflicts_with = "fields")]
+    arguments: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
+    /// How long it may run, such as 30s; without it, as long as is usual for its kind.
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    timeout: Option<Duration>,
+    /// For how long a device that is away may still take it.
+    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1h")]
+    expires: Duration,
+    /// Wait until every command has ended, and tell what came of each as it does.
+    #[arg(long)]
+    wait: bool,
+    /// Have so many commands on their way at most, and send the next as one ends; waits.
+    #[arg(long, value_name = "COMMANDS", value_parser = clap::value_parser!(u32).range(1..))]
+    at_a_time: Option<u32>,
+    /// Stop sending once more than so many percent of those that ended did not succeed; asks for
+    /// --at-a-time.
+    #[arg(long, value_name = "PERCENT", requires = "at_a_time",
+          value_parser = clap::value_parser!(u32).range(0..=100))]
+    stop_at: Option<u32>,
+    /// A table for people, or a line of JSON for each command that ended and one for all.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    output: TableFormat,
+}
+
+pub(super) async fn run(command: &Send) -> anyhow::Result<ExitCode> {
+    let order = Order::parse(&command.kind, &command.given()?)?;
+    let mut desk = Desk::open().await?;
+    let targets = command.selection.targets(&desk.records).await?;
+    let wanted = WantedOrder {
+        order,
+        timeout: command.timeout,
+        life: command.expires,
+        requester: desk.who.clone(),
+    };
+    let batch = Uuid::now_v7();
+    if !command.wait && command.at_a_time.is_none() {
+        for some in targets.chunks(ORDERED_TOGETHER) {
+            for ordered in desk.order(batch, &wanted, some).await? {
+                output::text(&ordered.command.to_string())?;
+            }
+        }
+        output::note(&format!(
+            "{} sent; see: wegweiser command list --batch {batch}",
+            targets.len()
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
+    desk.listen().await?;
+    let at_a_time = command.at_a_time.map_or(Ok(targets.len()), usize::try_from)?;
+    let plan = Plan { batch, wanted, at_a_time, stop_at_percent: command.stop_at };
+    let teller = Teller::new(command.output, targets.len());
+    Rollout::new(plan, targets, teller).run(&mut desk).await
+}
+
+impl Send {
+    /// The arguments as they were typed.
+    fn given(&self) -> anyhow::Result<Value> {
+        if let Some(text) = &self.arguments {
+            return serde_json::from_str(text).context("--arguments is no JSON");
+        }
+        let mut given = Map::new();
+        for field in &self.fields {
+            let Some((name, text)) = field.split_once('=') else {
+                bail!("{field:?} is no argument; give FIELD=VALUE");
+            };
+            let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+            if given.insert(name.to_owned(), value).is_some() {
+                bail!("argument {name} stands more than once; give a list as JSON");
+            }
+        }
+        Ok(Value::Object(given))
+    }
+}

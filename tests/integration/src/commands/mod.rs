@@ -1,0 +1,9 @@
+//! Commands, from an operator's order to a device and back.
+
+mod desk;
+mod expiry;
+mod first_generation;
+mod outbox;
+mod over_http;
+mod path;
+mod rollout;
