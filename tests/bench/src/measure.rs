@@ -28,10 +28,11 @@ pub(crate) enum Leg {
     PullConsumerMetrics,
     FirstGenerationRecords,
     PullConsumerRecords,
+    Seen,
 }
 
 impl Leg {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Publish,
         Self::PublishWithinBackend,
         Self::MetricsPullFloor,
@@ -49,6 +50,7 @@ impl Leg {
         Self::MetricsGrowth,
         Self::MetricsCurve,
         Self::RecordsCurve,
+        Self::Seen,
     ];
 
     pub(crate) const fn title(self) -> &'static str {
@@ -70,6 +72,7 @@ impl Leg {
             Self::MetricsGrowth => "j   metrics,",
             Self::MetricsCurve => "k   metrics,",
             Self::RecordsCurve => "k'  records,",
+            Self::Seen => "l   metrics, seen from outside:",
         }
     }
 }

@@ -9,6 +9,7 @@ use devstack::{output, tools};
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::legs::seen::{OFF, ON};
 use crate::measure::{Delay, Leg, Sample, Spread, count, in_sequence};
 use crate::settings::BenchSettings;
 
@@ -24,6 +25,9 @@ pub(crate) struct Report<'a> {
     summary: Vec<Summary>,
     ratios: Vec<Ratio>,
     against_peers: Vec<AgainstPeer>,
+    /// The rate with all that can be seen from outside, by the rate without, run by run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_against_unseen: Option<Spread>,
     samples: Vec<Sample>,
 }
 
@@ -103,7 +107,17 @@ impl<'a> Report<'a> {
         let ratios =
             RATIOS.iter().filter_map(|(drain, floors)| ratio(*drain, *floors, &samples)).collect();
         let finished = OffsetDateTime::now_utc();
-        Self { finished, machine, settings, summary, ratios, against_peers, samples }
+        let seen_against_unseen = seen(&samples);
+        Self {
+            finished,
+            machine,
+            settings,
+            summary,
+            ratios,
+            against_peers,
+            seen_against_unseen,
+            samples,
+        }
     }
 
     pub(crate) fn print(&self) {
@@ -125,6 +139,10 @@ impl<'a> Report<'a> {
         for AgainstPeer { drain, peer, times } in &self.against_peers {
             let (drain, peer) = (letter(*drain), peer.title());
             output::line(&format!("{drain:<34}{times:>10.1} times {peer}"));
+        }
+        if let Some(Spread { median, lowest, highest }) = self.seen_against_unseen {
+            let title = "seen from outside, on by off";
+            output::line(&format!("{title:<34}{median:>10.3}, {lowest:.3} to {highest:.3}"));
         }
     }
 
@@ -249,6 +267,16 @@ fn against(drain: Leg, peer: Leg, summary: &[Summary]) -> Option<AgainstPeer> {
 
 fn letter(leg: Leg) -> &'static str {
     leg.title().split(' ').next().unwrap_or_default()
+}
+
+/// Run by run, too.
+fn seen(samples: &[Sample]) -> Option<Spread> {
+    let of = |variant: &str, run: usize| {
+        let mut of_leg = samples.iter().filter(|sample| sample.leg == Leg::Seen);
+        of_leg.find(|sample| sample.variant == variant && sample.run == run).map(Sample::rate)
+    };
+    let runs = samples.iter().map(|sample| sample.run).max()?;
+    Spread::of((0..=runs).filter_map(|run| Some(of(ON, run)? / of(OFF, run)?)))
 }
 
 /// Run by run, so that what disturbed one run counts on both sides.

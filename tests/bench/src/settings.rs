@@ -25,8 +25,8 @@ const DEVICES: Setting = Setting {
 };
 const LEGS: Setting = Setting {
     name: "BENCH_LEGS",
-    default: Some("pipeline,peers,delay,replicas,growth,curves"),
-    unit: "some of pipeline, peers, delay, replicas, growth, curves, with commas between",
+    default: Some("pipeline,peers,delay,replicas,growth,curves,seen"),
+    unit: "some of pipeline, peers, delay, replicas, growth, curves, seen, with commas between",
     help: "Which legs are measured.",
 };
 const JSON: Setting = Setting {
@@ -62,6 +62,8 @@ pub(crate) enum Group {
     Growth,
     /// Other settings than the defaults.
     Curves,
+    /// Figures, traces and logs on and off.
+    Seen,
 }
 
 /// What a run of the benchmark is told.
@@ -104,6 +106,7 @@ fn groups(reader: &mut Reader) -> Vec<Group> {
             "replicas" => Group::Replicas,
             "growth" => Group::Growth,
             "curves" => Group::Curves,
+            "seen" => Group::Seen,
             other => {
                 reader.mistake(&LEGS, format!("has {other:?}; give {}", LEGS.unit));
                 continue;

@@ -85,6 +85,12 @@ impl Fleet {
         points
     }
 
+    /// Whose point it is, and of what.
+    pub(crate) fn of(&self, point: &Point) -> (TenantId, DeviceId, &MetricType) {
+        let (tenant, device) = self.devices[point.device];
+        (tenant, device, &self.metrics[point.metric])
+    }
+
     /// The name of a point's ring, after the prefix.
     pub(crate) fn ring(&self, point: &Point) -> String {
         format!("{}:{}", self.devices[point.device].1, self.metrics[point.metric])

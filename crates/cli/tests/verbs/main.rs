@@ -10,4 +10,5 @@ mod reading;
 mod support;
 mod tenants;
 mod tokens;
+mod top;
 mod usage;

@@ -11,6 +11,7 @@ mod publish;
 mod pull;
 mod rings;
 mod rows;
+pub(crate) mod seen;
 
 use anyhow::Result;
 
@@ -41,6 +42,7 @@ pub(crate) async fn round(world: &World, to: &BenchSettings, run: usize) -> Resu
             Group::Delay => delay::measure(world, &fleet, run, to.messages).await?,
             Group::Replicas => more::replicas(world, &fleet, run, to.messages).await?,
             Group::Growth => more::growth(world, to, run).await?,
+            Group::Seen => seen::measure(world, &fleet, run, to.messages).await?,
             Group::Curves => more::curves(world, &fleet, to, run).await?,
         });
     }

@@ -1,5 +1,6 @@
 //! The scenarios, in the order of docs/faults.md; a test holds the two together.
 
+mod alerts;
 mod backlog;
 mod broker_killed;
 mod commands;
@@ -174,5 +175,13 @@ pub(crate) const ALL: &[Scenario] = &[
         log: "parking",
         waits: false,
         run: |scale| decoder::run(scale).boxed_local(),
+    },
+    Scenario {
+        name: "alerts",
+        what: "a real Prometheus with our rules while a device sends poison, a credential nears its end, Redis is stopped and every receiver is stopped",
+        metric: "ALERTS",
+        log: "parking",
+        waits: true,
+        run: |scale| alerts::run(scale).boxed_local(),
     },
 ];
