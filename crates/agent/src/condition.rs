@@ -63,6 +63,11 @@ impl Condition {
         }
     }
 
+    /// What was handed over and what became of it.
+    pub(crate) const fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
     /// How the connection fares.
     pub(crate) const fn link(&self) -> &Link {
         &self.link

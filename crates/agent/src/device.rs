@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use broker::{Bounds, Broker, Manner, Outbox, Sender, SpoolStanding};
 use protocol::SessionId;
+use runtime::logs::LogFilter;
+use runtime::manager::Manager;
 use runtime::settings::Mistakes;
 use runtime::shutdown::{self, CancellationToken};
 use runtime::telemetry::Telemetry;
@@ -18,9 +20,9 @@ use crate::command::{Granted, Wish, WishBox};
 use crate::condition::Condition;
 use crate::config::Told;
 use crate::crew::Crew;
+use crate::figures;
 use crate::reload::{self, Requests};
 use crate::renew;
-use crate::service::Manager;
 use crate::settings::AgentSettings;
 use crate::status_file::StatusFile;
 
@@ -46,8 +48,10 @@ pub(crate) fn run(
         .build()
         .context("starting")?;
     let ended = runtime.block_on(async {
-        let _telemetry = start_telemetry()?;
-        report(told, &read_again).await
+        let telemetry = start_telemetry()?;
+        let ended = report(told, &telemetry.log_filter(), &read_again).await;
+        telemetry.finish().await;
+        ended
     });
     // A collector that hangs in the kernel must not keep the process.
     runtime.shutdown_background();
@@ -56,6 +60,7 @@ pub(crate) fn run(
 
 async fn report(
     told: &Told,
+    filter: &LogFilter,
     read_again: &impl Fn() -> Result<Told, Mistakes>,
 ) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
@@ -71,6 +76,8 @@ async fn report(
         None => Outbox::new(sender, Bounds::AGENT),
     };
     let condition = Condition::new(sender, outbox.clone());
+    let metrics = figures::start(settings.listen, &told.telemetry, &condition)?;
+    let answering = figures::answer(settings.listen, metrics.clone(), &condition);
     let requests = Requests::listen()?;
     let (wish_box, wishes) = WishBox::new();
     let crew = Crew::start(&settings.plan, sender, &outbox, &condition, &wish_box);
@@ -90,7 +97,7 @@ async fn report(
         manager.tell(&format!("READY=1\nSTATUS=reports device {}", sender.device));
         let until_stop = async {
             let ended = collect_until(&stop, crew, (requests, wishes), manager, |crew| {
-                reload::follow(crew, told, read_again());
+                reload::follow(crew, filter, told, read_again());
             });
             let ended = ended.await;
             stop_commands.cancel();
@@ -104,6 +111,7 @@ async fn report(
     let (left, ended) = tokio::select! {
         left = &mut delivering => (left?, Ok(())),
         ended = collecting => (delivering.await?, ended),
+        answered = answering => (outbox.figures().depth(), answered),
         // Neither ends.
         () = telling => (outbox.figures().depth(), Ok(())),
         () = condition.clock().notice_jumps() => (outbox.figures().depth(), Ok(())),
@@ -114,6 +122,9 @@ async fn report(
         SpoolStanding::Off | SpoolStanding::Faulty(_) => {
             tracing::warn!(left, "stopped with messages that the broker did not take");
         }
+    }
+    if let Some(metrics) = metrics {
+        metrics.finish().await;
     }
     tracing::info!(handed_over = outbox.figures().handed(), left, "stopped");
     ended

@@ -12,6 +12,7 @@ mod config;
 mod crew;
 mod device;
 mod enroll;
+mod figures;
 mod heartbeat;
 mod monitoring;
 mod points;

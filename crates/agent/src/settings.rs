@@ -2,6 +2,7 @@
 //! could contradict them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -109,6 +110,12 @@ pub(crate) const COMMAND_KEYS: Setting = Setting {
     unit: "a path",
     help: "File with the public keys that sign commands, one a line; without it, `command-keys` beside the credentials, where enrolment puts it.",
 };
+pub(crate) const LISTEN: Setting = Setting {
+    name: "WEGWEISER_AGENT_LISTEN",
+    default: None,
+    unit: "an address such as 127.0.0.1:9465",
+    help: "Where /healthz, /readyz and /metrics of the agent answer, to everybody who gets there; absent: nowhere.",
+};
 /// The agent's own settings.
 const SETTINGS: &[Setting] = &[
     config::CONFIG,
@@ -125,6 +132,7 @@ const SETTINGS: &[Setting] = &[
     STATUS_FILE,
     COMMANDS_DIR,
     COMMAND_KEYS,
+    LISTEN,
 ];
 /// What stands for no spool.
 const OFF: &str = "off";
@@ -146,6 +154,8 @@ pub(crate) struct AgentSettings {
     pub(crate) status_file: PathBuf,
     /// `None`: no commands are taken.
     pub(crate) commands: Option<CommandPlan>,
+    /// Where figures are shown.
+    pub(crate) listen: Option<SocketAddr>,
     pub(crate) plan: Plan,
 }
 
@@ -171,8 +181,9 @@ impl AgentSettings {
         let plan = Plan::read(reader, document);
         let reconnect_spread = reader.milliseconds(&RECONNECT_SPREAD, 100..=600_000);
         let status_file = PathBuf::from(reader.text(&STATUS_FILE));
+        let listen = reader.parse(&LISTEN);
         let (tenant, device) = (tenant?, device?);
-        Some(Self { broker, tenant, device, spool, reconnect_spread, status_file, commands, plan })
+        Some(Self { broker, tenant, device, spool, reconnect_spread, status_file, listen, commands, plan })
     }
 }
 

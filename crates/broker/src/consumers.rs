@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
+use crate::stream_info::{StreamInfo, StreamState, StreamUsage};
 use crate::{Broker, BrokerGone, Delivery};
 
 /// Where a durable consumer stands.
@@ -95,64 +96,6 @@ impl ConsumerState {
     }
 }
 
-/// What a stream holds.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct StreamState {
-    /// Messages that it keeps.
-    pub messages: u64,
-    /// What they take on disk.
-    pub bytes: u64,
-    /// Sequence of the oldest message that it keeps; of the next one where it keeps none.
-    #[serde(rename = "first_seq")]
-    pub first_sequence: u64,
-    #[serde(with = "time::serde::rfc3339", rename = "first_ts")]
-    first_taken: OffsetDateTime,
-    /// Sequence of the newest message: how many it has taken since it was made.
-    #[serde(rename = "last_seq")]
-    pub last_sequence: u64,
-    #[serde(with = "time::serde::rfc3339", rename = "last_ts")]
-    last_taken: OffsetDateTime,
-    /// Consumers of it.
-    #[serde(default)]
-    pub consumer_count: u64,
-}
-
-impl StreamState {
-    /// When the broker took the newest message; of no meaning where it never took one.
-    #[must_use]
-    pub fn last_taken(&self) -> UnixMillis {
-        millis(self.last_taken)
-    }
-
-    /// When the broker took the oldest message that it keeps.
-    #[must_use]
-    pub fn first_taken(&self) -> UnixMillis {
-        millis(self.first_taken)
-    }
-}
-
-/// How full a stream is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamUsage {
-    /// Messages that it keeps.
-    pub messages: u64,
-    /// What they take on disk.
-    pub bytes: u64,
-    /// What they may take; `None`: as much as there is.
-    pub limit_bytes: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct StreamInfo {
-    state: StreamState,
-    config: StreamLimits,
-}
-
-#[derive(Deserialize)]
-struct StreamLimits {
-    max_bytes: i64,
-}
-
 /// A message as a stream keeps it.
 #[derive(Clone, Debug)]
 pub struct StoredMessage {
@@ -237,10 +180,7 @@ impl Broker {
         stream: &str,
     ) -> Result<(StreamState, StreamUsage), BrokerGone> {
         let info: StreamInfo = self.info(&format!("STREAM.INFO.{stream}")).await?;
-        let (messages, bytes) = (info.state.messages, info.state.bytes);
-        // The server writes -1 for "no limit".
-        let limit_bytes = u64::try_from(info.config.max_bytes).ok();
-        Ok((info.state, StreamUsage { messages, bytes, limit_bytes }))
+        Ok((info.state, info.usage()))
     }
 
     /// How full a stream is.

@@ -7,6 +7,7 @@
 use async_nats::{Client, HeaderMap, Message};
 use bytes::Bytes;
 use protocol::{DeviceSubject, MessageId, MessageKey, SubjectError, UnixMillis};
+use runtime::trace::{self, SpanContext};
 use tokio::time::Instant;
 
 use crate::commands::Noted;
@@ -28,6 +29,7 @@ pub struct Delivery {
     waiting: u64,
     published: UnixMillis,
     may_be_repeated: bool,
+    arrived: Instant,
     ours_until: Instant,
 }
 
@@ -36,6 +38,8 @@ pub struct Delivery {
 pub(crate) struct Origin {
     /// The broker may have forgotten what became of messages published before this.
     pub(crate) forgotten_before: UnixMillis,
+    /// When the first delivery of its request was here.
+    pub(crate) arrived: Instant,
     /// Until then nobody else is given the message, whenever it was sent to us.
     pub(crate) ours_until: Instant,
 }
@@ -54,6 +58,7 @@ impl Delivery {
             attempt: info.attempt,
             waiting: info.waiting,
             may_be_repeated: info.attempt > 1 || published < origin.forgotten_before,
+            arrived: origin.arrived,
             ours_until: origin.ours_until,
             published,
             reply,
@@ -146,6 +151,21 @@ impl Delivery {
     #[must_use]
     pub fn may_be_repeated(&self) -> bool {
         self.may_be_repeated || Instant::now() >= self.ours_until
+    }
+
+    /// When the first delivery of the same request was here.
+    #[must_use]
+    pub const fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
+    /// Where its sender's trace goes on; `None` where it tells of none, or nothing is traced here.
+    #[must_use]
+    pub fn trace_origin(&self) -> Option<SpanContext> {
+        if !trace::is_on() {
+            return None;
+        }
+        trace::origin(self.message.headers.as_ref()?.get(trace::TRACEPARENT)?.as_str())
     }
 
     /// When the broker took the message, by the broker's clock.

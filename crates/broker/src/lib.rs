@@ -12,6 +12,7 @@ mod consumers;
 pub mod dead_letters;
 mod delivery;
 pub mod expiry;
+pub mod figures;
 mod link;
 mod manner;
 mod metric_types;
@@ -25,8 +26,10 @@ mod reread;
 mod settings;
 mod sign_in;
 mod spool;
+mod stream_info;
 pub mod streams;
 mod tls;
+mod traces;
 mod trouble;
 
 pub use commands::{
@@ -34,7 +37,7 @@ pub use commands::{
     JournalSettings, Runner, Work,
 };
 pub use connection::{Broker, BrokerGone, ConnectError};
-pub use consumers::{ConsumerState, StoredMessage, StreamState, StreamUsage};
+pub use consumers::{ConsumerState, StoredMessage};
 pub use delivery::Delivery;
 pub use link::{Link, LinkState};
 pub use manner::Manner;
@@ -48,5 +51,7 @@ pub use renewal::{RenewalAsked, Renewals};
 pub use reread::{Reread, RereadMessage};
 pub use settings::{BrokerSettings, NATS_URL, SETTINGS};
 pub use spool::SpoolSettings;
+pub use stream_info::{StreamState, StreamUsage};
 pub use tls::{BrokerTls, ClientCertificate, NATS_CA, NATS_CLIENT_CERT, NATS_CLIENT_KEY};
+pub use traces::Operation;
 pub use trouble::Trouble;

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::{DeviceId, Kind, KindCounts, SessionId, TenantId, UnixMillis};
+use runtime::trace;
 use tokio::sync::Notify;
 
 use crate::class::Class;
@@ -177,7 +178,8 @@ impl Outbox {
         Self { sender, bounds, spool, state, work: Arc::default() }
     }
 
-    /// Takes a message of the device, made `at` by the device's clock, and numbers it.
+    /// Takes a message of the device, made `at` by the device's clock, and numbers it. Where a
+    /// trace is recorded, the message goes on with it; on disk that is not kept.
     ///
     /// # Errors
     /// It is too large, or it is a monitoring report or response and there is no room. It has no
@@ -197,8 +199,15 @@ impl Outbox {
                 limit,
             });
         }
-        let message =
-            Message { kind, at, payload, handed: Instant::now(), attempts: 0, place: None };
+        let message = Message {
+            kind,
+            at,
+            payload,
+            handed: Instant::now(),
+            attempts: 0,
+            place: None,
+            origin: trace::current().map(Box::new),
+        };
         let number = self.lock().take_in(class, message)?;
         self.work.notify_one();
         Ok(number)

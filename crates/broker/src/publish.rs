@@ -6,8 +6,9 @@ use async_nats::jetstream::context::{PublishError as NatsPublishError, PublishEr
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use protocol::{DeadLetter, MessageId, UnixMillis, headers};
+use runtime::trace;
 
-use crate::Broker;
+use crate::{Broker, traces};
 
 /// Why a publish is not in the stream.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,8 @@ impl Parked {
 #[must_use]
 pub struct Deferred(());
 
+/// The form of the subjects of dead letters.
+const DEAD_LETTER: &str = "dead.{stream}.{reason}.{tenant}.{device}";
 /// What the server answers where a subject holds its `max_msgs_per_subject`.
 const SUBJECT_IS_FULL: &str = "maximum messages per subject exceeded";
 
@@ -112,6 +115,7 @@ impl Broker {
         letter: &DeadLetter<'_>,
         payload: Bytes,
     ) -> Result<Parked, PublishError> {
+        let bytes = payload.len();
         let mut message = PublishMessage::build()
             .message_id(letter.parking_id())
             .payload(payload)
@@ -130,8 +134,17 @@ impl Broker {
         if letter.tombstone {
             message = message.header(headers::TOMBSTONE, "true");
         }
-        let ticket = self.jetstream().send_publish(letter.parking_subject(), message).await;
-        match Ticket(ticket.map_err(from_nats)?).confirmed().await {
+        let (subject, id) = (letter.parking_subject(), letter.parking_id());
+        let span = trace::child(|| traces::send(DEAD_LETTER, &subject, &id, bytes));
+        if let Some(traceparent) = span.traceparent() {
+            message = message.header(trace::TRACEPARENT, traceparent.as_str());
+        }
+        let ticket = self.jetstream().send_publish(subject, message).await;
+        let sent = Ticket(ticket.map_err(from_nats)?).confirmed().await;
+        if let Err(error) = &sent {
+            span.failed("unconfirmed", error);
+        }
+        match sent {
             Ok(()) => Ok(Parked { surplus: false }),
             Err(PublishError::SubjectFull) => Ok(Parked { surplus: true }),
             Err(error) => {

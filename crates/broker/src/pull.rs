@@ -62,6 +62,8 @@ pub struct Pull {
     /// How long the request under way waits at the server.
     life: Duration,
     of_device: bool,
+    /// When the first delivery of the request under way was here.
+    arrived: Instant,
     closing: bool,
 }
 
@@ -130,6 +132,7 @@ impl Pull {
             requested: Instant::now(),
             life: REQUEST_LIFE,
             of_device: false,
+            arrived: Instant::now(),
             closing: false,
         })
     }
@@ -283,9 +286,13 @@ impl Pull {
         match status(&message) {
             Status::Deliver => {
                 self.answered();
+                if self.outstanding == self.batch {
+                    self.arrived = Instant::now();
+                }
                 self.outstanding = self.outstanding.saturating_sub(1);
                 let origin = Origin {
                     forgotten_before: self.forgotten_before,
+                    arrived: self.arrived,
                     // It was sent at the request at the earliest; half, so that there is time left.
                     ours_until: self.requested + self.ack_wait / 2,
                 };

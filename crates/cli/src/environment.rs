@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use broker::accounts::KEYS_DIR;
 use broker::{Broker, BrokerSettings};
 use identity::KeyDir;
+use runtime::logs;
 use runtime::settings::{Mistakes, Reader, Setting, markdown_table};
 use runtime::telemetry::{self, Telemetry, TelemetrySettings};
 use storage::{PostgresSettings, Records, RedisSettings, Rings};
@@ -84,14 +85,17 @@ pub(crate) fn keys(path: &Path) -> anyhow::Result<KeyDir> {
     })
 }
 
-/// Starts logging where `WEGWEISER_LOG` asks for it: a verb's answer is what it prints.
+/// Starts logging where `WEGWEISER_LOG` asks for it, since a verb's answer is what it prints, and
+/// traces where the standard variables ask.
 ///
 /// # Errors
 /// The settings are wrong or traces cannot be sent.
 pub(crate) fn telemetry() -> anyhow::Result<Option<Telemetry>> {
-    if std::env::var_os(telemetry::LOG.name).is_none_or(|value| value.is_empty()) {
+    let logs = std::env::var_os(logs::LOG.name).is_some_and(|value| !value.is_empty());
+    let settings = read(TelemetrySettings::read)?;
+    if !logs && !settings.traces() {
         return Ok(None);
     }
-    let settings = read(TelemetrySettings::read)?;
+    let settings = settings.of_a_verb(logs);
     telemetry::start(CONNECTION_NAME, &settings).context("starting logs").map(Some)
 }

@@ -28,6 +28,7 @@ mod span;
 mod status;
 mod streams;
 mod tenant;
+mod top;
 mod verb;
 mod who;
 
@@ -36,11 +37,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use runtime::{EXIT_USAGE, settings::Mistakes};
 
-use crate::verb::Arguments;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match verb::Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             // clap's own 2 would be taken for "there is a difference".

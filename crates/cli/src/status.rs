@@ -10,7 +10,7 @@ use broker::{Broker, BrokerGone};
 use storage::Records;
 use tokio::time::Instant;
 
-use crate::environment::INBOUND;
+use crate::environment::{INBOUND, PUT_OFF};
 use crate::{environment, output};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -29,6 +29,8 @@ pub(crate) struct StatusCommand {
 struct Flow {
     taken: u64,
     lag: u64,
+    /// Parcels of metric points beyond their tenants' shares.
+    put_off: u64,
     /// Age of the oldest message that is not settled, in milliseconds.
     behind_ms: i64,
     dead_letters: u64,
@@ -63,19 +65,24 @@ pub(crate) async fn run(command: &StatusCommand) -> anyhow::Result<ExitCode> {
 }
 
 async fn flow(broker: &Broker) -> Result<Flow, BrokerGone> {
-    let mut flow = Flow { taken: 0, lag: 0, behind_ms: 0, dead_letters: 0, at: Instant::now() };
+    let at = Instant::now();
+    let mut flow = Flow { taken: 0, lag: 0, put_off: 0, behind_ms: 0, dead_letters: 0, at };
     for (stream, consumer, _) in INBOUND {
         flow.taken += broker.stream_state(stream).await?.last_sequence;
         let state = broker.consumer_state(stream, consumer).await?;
         flow.lag += state.num_pending + state.num_ack_pending;
         flow.behind_ms = flow.behind_ms.max(broker.behind_ms(stream, consumer).await?);
     }
+    let (stream, consumer) = PUT_OFF;
+    let put_off = broker.consumer_state(stream, consumer).await?;
+    flow.put_off = put_off.num_pending + put_off.num_ack_pending;
+    flow.behind_ms = flow.behind_ms.max(broker.behind_ms(stream, consumer).await?);
     flow.dead_letters = broker.stream_state("DEAD_LETTERS").await?.messages;
     Ok(flow)
 }
 
 fn describe(flow: &Flow, before: Option<&Flow>) -> String {
-    let Flow { taken, lag, behind_ms, dead_letters, at } = flow;
+    let Flow { taken, lag, put_off, behind_ms, dead_letters, at } = flow;
     let rate = before.map(|before| {
         let milliseconds = u64::try_from((*at - before.at).as_millis()).unwrap_or(u64::MAX).max(1);
         format!(" ({}/s)", taken.saturating_sub(before.taken).saturating_mul(1000) / milliseconds)
@@ -86,7 +93,9 @@ fn describe(flow: &Flow, before: Option<&Flow>) -> String {
     } else {
         format!(" (pipeline behind by {} s)", behind_ms / 1_000)
     };
-    format!("messages in {taken}{rate}  lag {lag}{behind}  dead letters {dead_letters}")
+    let put_off =
+        if *put_off == 0 { String::new() } else { format!("  parcels put off {put_off}") };
+    format!("messages in {taken}{rate}  lag {lag}{put_off}{behind}  dead letters {dead_letters}")
 }
 
 async fn presence(records: &Records) -> String {

@@ -24,6 +24,7 @@ use crate::rebuild::RebuildCommand;
 use crate::status::StatusCommand;
 use crate::streams::StreamsCommand;
 use crate::tenant::TenantCommand;
+use crate::top::TopCommand;
 use crate::{environment, output};
 
 /// Runs a Wegweiser installation. Connections come from the environment: see `--settings`.
@@ -82,6 +83,8 @@ enum Verb {
     Streams(StreamsCommand),
     /// Add, suspend, resume and remove tenants on the running installation.
     Tenant(TenantCommand),
+    /// Show streams, consumers, receivers and sinks on one screen, as they go.
+    Top(TopCommand),
 }
 
 /// Runs what was asked for.
@@ -90,7 +93,15 @@ enum Verb {
 /// Whatever the verb cannot do.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let verb = arguments.verb.unwrap_or(Verb::Settings);
-    let _telemetry = environment::telemetry()?;
+    let telemetry = environment::telemetry()?;
+    let ended = answer(verb).await;
+    if let Some(telemetry) = telemetry {
+        telemetry.finish().await;
+    }
+    ended
+}
+
+async fn answer(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Accounts(command) => crate::accounts::run(command).await,
         Verb::ApiToken(command) => crate::api_token::run(command).await,
@@ -116,5 +127,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Status(command) => crate::status::run(&command).await,
         Verb::Streams(command) => crate::streams::run(command, &environment::broker().await?).await,
         Verb::Tenant(command) => crate::tenant::run(command).await,
+        Verb::Top(command) => crate::top::run(&command).await,
     }
 }

@@ -153,6 +153,17 @@ impl DropReasons {
     pub const fn is_zero(&self) -> bool {
         self.total() == 0
     }
+
+    /// Each reason with its number.
+    #[must_use]
+    pub const fn each(&self) -> [(&'static str, u64); 4] {
+        [
+            ("expired", self.expired),
+            ("overflow", self.overflow),
+            ("too_large", self.too_large),
+            ("damaged", self.damaged),
+        ]
+    }
 }
 
 /// An earlier run of the agent.

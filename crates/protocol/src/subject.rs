@@ -39,6 +39,19 @@ impl Kind {
             Self::Renewal => "renewal",
         }
     }
+
+    /// The form of its subjects as the broker stamps them, with names for what differs.
+    #[must_use]
+    pub const fn template(&self) -> &'static str {
+        match self {
+            Self::Metric(_) => "tenant.{tenant}.demo.system.{device}.{metric_type}",
+            Self::Heartbeat => "tenant.{tenant}.device.{device}.status.heartbeat",
+            Self::Monitoring => "tenant.{tenant}.device.{device}.monitoring",
+            Self::Response => "tenant.{tenant}.device.{device}.response",
+            Self::Command => "tenant.{tenant}.device.{device}.command",
+            Self::Renewal => "tenant.{tenant}.device.{device}.renew",
+        }
+    }
 }
 
 /// Tenant, device and kind of a message.
@@ -166,6 +179,8 @@ mod tests {
             let text = format!("tenant.{T}.{tail}");
             let subject: DeviceSubject = text.parse().unwrap();
             assert_eq!(subject.to_string(), text);
+            let template = subject.kind().template().replace("{tenant}", T).replace("{device}", D);
+            assert_eq!(template.replace("{metric_type}", "cpu_percent"), text);
         }
     }
 

@@ -83,6 +83,11 @@ impl Source {
         }
     }
 
+    /// Which consumer it pulls from.
+    pub(crate) const fn origin(&self) -> Origin {
+        self.origin
+    }
+
     /// Lets another lane's backlog go first.
     pub(crate) fn giving_way_to(mut self, backlog: &Backlog) -> Self {
         self.gives_way_to = Some(backlog.clone());

@@ -17,19 +17,18 @@ mod samples;
 mod settings;
 mod settle;
 mod tasks;
+mod traces;
 
 use std::process::ExitCode;
 
 use runtime::{EXIT_USAGE, metrics as figures, settings as environment, shutdown, telemetry};
-
-use crate::settings::ReceiverSettings;
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).is_some() {
         return settings::describe();
     }
     let mut reader = environment::Reader::from_environment();
-    let settings = ReceiverSettings::read(&mut reader);
+    let settings = settings::ReceiverSettings::read(&mut reader);
     let telemetry_settings = telemetry::TelemetrySettings::read(&mut reader);
     if let Err(mistakes) = reader.finish() {
         settings::complain(&mistakes);
@@ -46,15 +45,15 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(
-    settings: &ReceiverSettings,
+    settings: &settings::ReceiverSettings,
     telemetry_settings: &telemetry::TelemetrySettings,
 ) -> anyhow::Result<()> {
-    let _telemetry = telemetry::start("wegweiser-receiver", telemetry_settings)?;
+    let telemetry = telemetry::start("wegweiser-receiver", telemetry_settings)?;
     let version = env!("CARGO_PKG_VERSION");
     let metrics = figures::start("wegweiser-receiver", version, telemetry_settings)?;
-    let stop = shutdown::on_signal()?;
     tracing::info!(version, "starting");
-    let ended = tasks::run(settings, metrics.clone(), stop).await;
+    let ended = tasks::run(settings, metrics.clone(), shutdown::on_signal()?).await;
     metrics.finish().await;
+    telemetry.finish().await;
     ended
 }

@@ -20,6 +20,7 @@ use crate::fair::FairShare;
 use crate::hold::Source;
 use crate::lanes::Lane;
 use crate::settle::settle;
+use crate::traces;
 
 /// What is to become of one message.
 #[derive(Debug)]
@@ -40,9 +41,13 @@ pub(crate) type Settled = (Delivery, Outcome);
 /// Runs one lane until its source ends.
 pub(crate) async fn run<L: Lane>(broker: Broker, mut source: Source, mut fair: FairShare, lane: L) {
     while let Some(deliveries) = source.fetch().await {
-        let batch = decode::<L>(deliveries);
-        let batch = fair.put_off::<L>(&broker, &mut source, batch).await;
-        let outcomes = source.write(&lane, batch).await;
-        settle(&broker, &mut source, outcomes).await;
+        let span = traces::batch(source.origin(), &deliveries);
+        let steps = async {
+            let batch = decode::<L>(deliveries);
+            let batch = fair.put_off::<L>(&broker, &mut source, batch).await;
+            let outcomes = source.write(&lane, batch).await;
+            settle(&broker, &mut source, outcomes).await;
+        };
+        span.of(steps).await;
     }
 }

@@ -4,7 +4,6 @@
 //! Promises: what does not answer is absent, never shown with an old value. Every replica shows the
 //! same figures of consumers, streams and devices: take one of them, not their sum.
 
-mod connection;
 mod consumers;
 mod fleet;
 mod streams;
@@ -12,7 +11,7 @@ mod streams;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use broker::{Broker, BrokerSettings};
+use broker::{Broker, BrokerSettings, figures};
 use opentelemetry::metrics::Meter;
 use runtime::shutdown::CancellationToken;
 use storage::Records;
@@ -36,24 +35,22 @@ pub(crate) async fn run(at: Looked, meter: Meter, stop: CancellationToken) {
     let consumers = Shared::<consumers::Seen>::default();
     let streams = Shared::<streams::Seen>::default();
     let fleet = Shared::<fleet::Seen>::default();
-    let ends = Shared::<connection::Ends>::default();
+    let ends = figures::Ends::default();
     consumers::show(&meter, &consumers);
     streams::show(&meter, &streams);
     fleet::show(&meter, &fleet);
-    connection::show(&meter, &at.broker, &at.records, &ends);
+    figures::show_connection(&meter, &at.broker);
+    ends.show(&meter);
+    storage::show_pool(&meter, &at.records);
     let mut due = tokio::time::interval(LOOK_EVERY);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let looking = async {
         loop {
             due.tick().await;
-            tokio::join!(
-                fleet::look(&fleet, &at.records),
-                connection::look(&ends, &at.reached),
-                async {
-                    consumers::look(&consumers, &at.broker, &at.consumers).await;
-                    streams::look(&streams, &at.broker).await;
-                }
-            );
+            tokio::join!(fleet::look(&fleet, &at.records), ends.look(&at.reached), async {
+                consumers::look(&consumers, &at.broker, &at.consumers).await;
+                streams::look(&streams, &at.broker).await;
+            });
         }
     };
     stop.run_until_cancelled(looking).await;

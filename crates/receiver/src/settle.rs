@@ -12,6 +12,7 @@ use storage::Committed;
 use crate::hold::Source;
 use crate::metrics::Verdict;
 use crate::pipeline::{Outcome, Settled};
+use crate::traces;
 
 /// Dead letters on their way at one time.
 const PARKING_IN_FLIGHT: usize = 64;
@@ -19,6 +20,12 @@ const PARKING_IN_FLIGHT: usize = 64;
 /// Turns outcomes into acknowledgements; parks first what is to be parked.
 pub(crate) async fn settle(broker: &Broker, source: &mut Source, outcomes: Vec<Settled>) {
     let messages = outcomes.len();
+    let span = traces::settling(source.origin(), messages);
+    span.of(settle_each(broker, source, outcomes)).await;
+    source.figures.settled(messages);
+}
+
+async fn settle_each(broker: &Broker, source: &mut Source, outcomes: Vec<Settled>) {
     let (mut done, mut deferred, mut retried) = (0, 0, 0);
     let mut to_park = Vec::new();
     for (delivery, outcome) in outcomes {
@@ -40,7 +47,6 @@ pub(crate) async fn settle(broker: &Broker, source: &mut Source, outcomes: Vec<S
     source.figures.verdict(Verdict::Deferred, deferred);
     source.figures.verdict(Verdict::Retried, retried);
     park_all(broker, source, to_park).await;
-    source.figures.settled(messages);
 }
 
 /// What an ack costs.

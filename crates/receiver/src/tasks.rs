@@ -5,6 +5,7 @@ use std::time::Duration;
 use broker::{Broker, BrokerSettings};
 use opentelemetry::metrics::Meter;
 use runtime::health::{self, Health, Part};
+use runtime::manager;
 use runtime::shutdown::CancellationToken;
 use storage::{Records, Rings};
 use tokio::task::JoinSet;
@@ -47,12 +48,35 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let (health, meter) = (Health::default(), metrics.meter());
+    let drained = CancellationToken::new();
+    // Answers until everything else has ended: while it drains, /readyz says so.
+    let answering = match settings.listen {
+        Some(listen) => {
+            let listener = health::bind(listen).await?;
+            let serving = health::serve(listener, health.clone(), metrics, drained.clone());
+            Some(tokio::spawn(serving))
+        }
+        None => None,
+    };
+    let ended = work(settings, health, meter, stop).await;
+    drained.cancel();
+    if let Some(answering) = answering
+        && tokio::time::timeout(FLUSH_TIMEOUT, answering).await.is_err()
+    {
+        tracing::warn!("somebody still asked for /metrics");
+    }
+    ended
+}
+
+async fn work(
+    settings: &ReceiverSettings,
+    health: Health,
+    meter: Meter,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let broker_part = health.part("broker");
     let mut running = JoinSet::new();
-    if let Some(listen) = settings.listen {
-        let listener = health::bind(listen).await?;
-        running.spawn(health::serve(listener, health.clone(), metrics, stop.clone()));
-    }
+    running.spawn(manager::keep_told(health.clone(), stop.clone()));
     let rings = Rings::open(&settings.redis)?;
     let records = Records::open(&settings.postgres)?;
     let connecting = Broker::connect_patiently(&settings.broker);
@@ -168,6 +192,7 @@ impl Tasks {
                 self.stop.cancel();
             }
         }
+        self.health.drain();
         let drained = async { while self.running.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, drained).await.is_err() {
             tracing::warn!(?grace, "not drained within the grace time; the rest comes again");

@@ -2,7 +2,7 @@
 //! (its figures).
 //!
 //! A part reports its own state with [`Part::up`] and [`Part::down`]; ready means that every
-//! part is up and that the process is not draining.
+//! part is up and that the process is not draining. It answers until the draining is over.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -42,6 +42,20 @@ impl Health {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.lock().values().all(|state| state == UP)
+    }
+
+    /// From now on the process is not ready, whatever its parts say: it takes nothing new.
+    pub fn drain(&self) {
+        self.lock().insert("process".into(), "draining".to_owned());
+    }
+
+    /// In one line: ready, or what is not up and why.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let parts = self.lock();
+        let down = parts.iter().filter(|(_, state)| *state != UP);
+        let down: Vec<String> = down.map(|(name, state)| format!("{name}: {state}")).collect();
+        if down.is_empty() { "ready".to_owned() } else { down.join("; ") }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, String>> {

@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::metrics::periodic_reader_with_async_runtime::PeriodicReader;
-use opentelemetry_sdk::runtime::Tokio;
 use prometheus::{Registry, TextEncoder};
 
+use crate::otlp;
 use crate::telemetry::TelemetrySettings;
 
 /// Content type of [`Metrics::page`] (Prometheus' text format).
@@ -47,11 +45,12 @@ pub fn start(
         .without_target_info()
         .scope_info_enabled(false)
         .build()?;
-    let resource = Resource::builder().with_service_name(program).build();
-    let mut provider = SdkMeterProvider::builder().with_resource(resource).with_reader(pulled);
-    if settings.otlp() {
-        let exporter = opentelemetry_otlp::MetricExporter::builder().with_http().build()?;
-        provider = provider.with_reader(PeriodicReader::builder(exporter, Tokio).build());
+    let mut provider = SdkMeterProvider::builder();
+    if settings.counts() {
+        provider = provider.with_reader(pulled);
+    }
+    if settings.pushes_metrics() {
+        provider = provider.with_resource(otlp::resource(program)).with_reader(otlp::metrics()?);
     }
     let metrics = Metrics { provider: provider.build(), registry };
     metrics

@@ -179,7 +179,7 @@ impl Records {
         // Once, unless a newest one is refused: then the next newest of that device is tried.
         while !candidates.is_empty() {
             let beats = newest_per_device(writes, &candidates, rule);
-            let outcomes = self.write_bisecting(&sql, &beats, upsert).await?;
+            let outcomes = self.write_bisecting(TABLE, &sql, &beats, upsert).await?;
             let mut refused = HashSet::new();
             for (beat, outcome) in beats.iter().zip(outcomes) {
                 if outcome.is_err() {

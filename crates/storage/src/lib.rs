@@ -12,6 +12,7 @@ mod audit;
 mod commands;
 mod connectivity;
 mod enrolment;
+mod figures;
 mod fleet;
 mod fleet_rows;
 mod history;
@@ -33,6 +34,7 @@ mod sessions;
 mod settings;
 mod sign_ins;
 mod sql_error;
+mod traces;
 mod users;
 mod walls;
 
@@ -44,6 +46,7 @@ pub use commands::{
 };
 pub use connectivity::{DeviceRow, HeartbeatWrite};
 pub use enrolment::{EnrollTokenRow, Enrolled, Enrolment, EnrolmentError, NewEnrollToken, Renewal};
+pub use figures::show_pool;
 pub use fleet::{Attention, PoolUse, TenantCounts};
 pub use fleet_rows::{
     FleetPosition, FleetQuery, FleetRow, FleetSort, FleetState, FleetTotals, UnknownWord,

@@ -116,8 +116,8 @@ impl Records {
     ) -> Result<Vec<Written>, Unavailable> {
         let sql = target.of(INSERT, TABLE);
         match target {
-            Target::Real => self.write_bisecting(&sql, writes, insert).await,
-            Target::Shadow => self.write_bisecting(&sql, writes, insert_into_shadow).await,
+            Target::Real => self.write_bisecting(TABLE, &sql, writes, insert).await,
+            Target::Shadow => self.write_bisecting(TABLE, &sql, writes, insert_into_shadow).await,
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::PostgresSettings;
 use crate::outcome::{Committed, Unavailable, Written};
 use crate::sql_error::{blames_row, no_connection, unavailable};
+use crate::traces;
 use crate::walls::{self, Scope};
 
 /// How long to wait for a connection of the pool, and for a new one to be made.
@@ -106,6 +107,7 @@ impl Records {
     /// halved until the row stands alone; it is rejected and the rest is written.
     pub(crate) async fn write_bisecting<R>(
         &self,
+        table: &'static str,
         sql: &str,
         rows: &[R],
         write: impl AsyncFn(&Object, &str, &[R]) -> Result<(), Error>,
@@ -118,7 +120,8 @@ impl Records {
             if slice.is_empty() {
                 continue;
             }
-            let Err(error) = self.bounded(write(&connection, sql, slice)).await? else {
+            let writing = self.bounded(write(&connection, sql, slice));
+            let Err(error) = traces::insert(table, slice.len(), writing).await? else {
                 written.extend(slice.iter().map(|_| Ok(Committed::confirmed())));
                 continue;
             };

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::outcome::{Committed, Unavailable, Written};
-use crate::{DeviceSession, NumberRun, RedisSettings, merge, runs};
+use crate::{DeviceSession, NumberRun, RedisSettings, merge, runs, traces};
 
 /// How long a pipeline may take before Redis counts as away.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -295,7 +295,10 @@ impl Rings {
 
     async fn run(&self, pipeline: &mut Pipeline) -> Result<Vec<RedisResult<Value>>, Unavailable> {
         let mut connection = self.connection.clone();
-        pipeline.ignore_errors().query_async(&mut connection).await.map_err(Unavailable::redis)
+        let commands = pipeline.cmd_iter().count();
+        let asking = pipeline.ignore_errors().query_async(&mut connection);
+        let asked = async { asking.await.map_err(Unavailable::redis) };
+        traces::pipeline(commands, asked).await
     }
 }
 

@@ -9,6 +9,7 @@ mod commands;
 mod dead_letters;
 mod devices;
 mod enroll_tokens;
+mod figures;
 mod history;
 mod metrics;
 pub(crate) mod openapi;
@@ -104,6 +105,7 @@ pub(crate) fn routes(api: Api) -> OpenApiRouter {
         .merge(enroll_tokens::routes())
         .merge(audit::routes())
         .merge(streams::routes())
+        .merge(figures::routes())
         .with_state(api)
 }
 

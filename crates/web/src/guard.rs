@@ -18,6 +18,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Histogram, Meter};
+use runtime::trace::{self, Span, SpanBuilder, SpanKind};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -39,6 +40,8 @@ const THIS_MACHINE_ONLY: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// What is no page loads nothing, and stands in no frame.
 const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// Below it commands are given.
+const COMMANDS: &str = "/v1/commands";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Who is at the other end of the connection.
@@ -67,10 +70,16 @@ pub(crate) async fn name_and_log(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
     let started = Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let trace = traced(&request, &route);
+    let mut response = trace.of(next.run(request).instrument(span.clone())).await;
     let elapsed = started.elapsed();
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
+    trace.note(|| KeyValue::new("http.response.status_code", i64::from(status)));
+    if response.status().is_server_error() {
+        trace.failed(response.status().as_str(), &"answered with an error");
+    }
+    drop(trace);
     let labels = [KeyValue::new("route", route), KeyValue::new("status", i64::from(status))];
     requests.record(elapsed.as_secs_f64(), &labels);
     span.in_scope(|| tracing::info!(%method, path, status, elapsed_ms, "answered"));
@@ -97,6 +106,28 @@ pub(crate) async fn fence(State(tls): State<bool>, request: Request, next: Next)
         headers.insert(STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
     }
     response
+}
+
+/// The span of a request, below its caller's where that one tells of it.
+fn traced(request: &Request, route: &str) -> Span {
+    let begin = || {
+        let method = request.method().as_str();
+        SpanBuilder::from_name(format!("{method} {route}"))
+            .with_kind(SpanKind::Server)
+            .with_attributes([
+                KeyValue::new("http.request.method", method.to_owned()),
+                KeyValue::new("http.route", route.to_owned()),
+            ])
+    };
+    let told = request.headers().get(trace::TRACEPARENT).and_then(|told| told.to_str().ok());
+    match told.and_then(trace::origin) {
+        Some(caller) => trace::after(&caller, begin),
+        // Commands are recorded whatever the ratio.
+        None if request.method() == Method::POST && route.starts_with(COMMANDS) => {
+            trace::worthy_root(begin)
+        }
+        None => trace::root(begin),
+    }
 }
 
 /// Refuses what is too long or not meant for us, and answers for what takes too long.

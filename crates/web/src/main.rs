@@ -33,10 +33,9 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
             // A closed pipe is all that can go wrong here.
             let _ = error.print();
-            return ExitCode::from(code);
+            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
         }
     };
     if arguments.settings {
@@ -54,7 +53,8 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(settings: &WebSettings) -> anyhow::Result<()> {
-    let _telemetry = telemetry::start("wegweiser-web", &settings.telemetry)?;
-    let stop = shutdown::on_signal()?;
-    server::run(settings, stop).await
+    let telemetry = telemetry::start("wegweiser-web", &settings.telemetry)?;
+    let ended = server::run(settings, shutdown::on_signal()?).await;
+    telemetry.finish().await;
+    ended
 }

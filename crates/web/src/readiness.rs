@@ -7,7 +7,9 @@ pub(crate) mod pipeline;
 
 use std::time::Duration;
 
+use broker::figures::{self, Ends};
 use broker::{Broker, BrokerSettings};
+use opentelemetry::metrics::Meter;
 use runtime::health::{Health, Part};
 use runtime::retry::Backoff;
 use runtime::shutdown::CancellationToken;
@@ -25,11 +27,17 @@ const RETRY_LONGEST: Duration = Duration::from_secs(5);
 /// Longest wait for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Where figures of the connection are shown.
+struct Shown {
+    meter: Meter,
+    ends: Ends,
+}
+
 /// A server that we need, and how to ask it.
 enum Check {
     Redis(Rings),
     Postgres(Records),
-    Broker { settings: BrokerSettings, connection: SharedBroker, asker: Asker },
+    Broker { settings: BrokerSettings, connection: SharedBroker, asker: Asker, shown: Shown },
 }
 
 impl Check {
@@ -44,12 +52,13 @@ impl Check {
                     return Err("the schema is not up to date; run: wegweiser migrate".to_owned());
                 }
             }
-            Self::Broker { settings, connection, asker } => match connection.get() {
+            Self::Broker { settings, connection, asker, shown } => match connection.get() {
                 Some(broker) if !broker.is_connected() => {
                     let reason = broker.last_error().map(|said| broker::explained(&said));
                     return Err(reason.unwrap_or_else(|| "the connection is lost".to_owned()));
                 }
                 Some(broker) => {
+                    shown.ends.look(settings).await;
                     // How far the pipeline is behind is then unknown; the broker itself is there.
                     if let Err(error) = asker.ask(broker).await {
                         tracing::debug!(%error, "cannot tell how far the pipeline is behind");
@@ -57,8 +66,11 @@ impl Check {
                 }
                 None => {
                     let broker = Broker::connect(settings).await;
+                    let broker = broker.map_err(|error| error.to_string())?;
+                    figures::show_connection(&shown.meter, &broker);
+                    shown.ends.look(settings).await;
                     // This task alone sets it.
-                    let _ = connection.set(broker.map_err(|error| error.to_string())?);
+                    let _ = connection.set(broker);
                 }
             },
         }
@@ -71,13 +83,19 @@ pub(crate) fn watch(
     health: &Health,
     rings: Rings,
     walled: &WalledRecords,
-    (broker, connection, asker): (BrokerSettings, SharedBroker, Asker),
+    (settings, connection, asker): (BrokerSettings, SharedBroker, Asker),
+    meter: Meter,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
+    let records = walled.within(Scope::Nobody);
+    storage::show_pool(&meter, &records);
+    let ends = Ends::default();
+    ends.show(&meter);
+    let shown = Shown { meter, ends };
     let checks = [
         ("redis", Check::Redis(rings)),
-        ("postgres", Check::Postgres(walled.within(Scope::Nobody))),
-        ("broker", Check::Broker { settings: broker, connection, asker }),
+        ("postgres", Check::Postgres(records)),
+        ("broker", Check::Broker { settings, connection, asker, shown }),
     ];
     let mut tasks = JoinSet::new();
     for (name, check) in checks {

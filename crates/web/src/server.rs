@@ -10,6 +10,7 @@ mod page;
 mod tls;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use runtime::health::{self, Health};
+use runtime::manager;
 use runtime::metrics::{self, Metrics};
 use runtime::shutdown::CancellationToken;
 use storage::{Rings, Scope, WalledRecords};
@@ -81,7 +83,8 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     let connection = SharedBroker::default();
     let (asker, behind) = pipeline::behind();
     let broker = (settings.broker.clone(), connection.clone(), asker);
-    let watched = readiness::watch(&health, rings.clone(), &walled, broker, &stop);
+    let meter = metrics.meter();
+    let watched = readiness::watch(&health, rings.clone(), &walled, broker, meter, &stop);
     let api = Api {
         rings,
         walled,
@@ -94,7 +97,7 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     let secure = settings.tls.is_some();
     tracing::info!(address = %listener.local_addr()?, tls = secure, "listening");
     let doors = Doors {
-        router: router(api, Enrolling::new(issuer), health, (&metrics, secure)),
+        router: router(api, Enrolling::new(issuer), health.clone(), (&metrics, secure)),
         tls: acceptor,
     };
     let follow = async {
@@ -103,7 +106,12 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
             None => Ok(()),
         }
     };
-    let (followed, ()) = tokio::join!(follow, doors.accept(listener, &stop));
+    let told = manager::keep_told(health.clone(), stop.clone());
+    let accepting = async {
+        let unready = notice(&health, settings.unready, &stop);
+        doors.accept(listener, unready).await;
+    };
+    let (followed, (), ()) = tokio::join!(follow, accepting, told);
     watched.join_all().await;
     if let Some(renewing) = renewing {
         renewing.await.context("answering renewals")?;
@@ -126,9 +134,17 @@ fn router(
         .merge(health::routes(health, metrics.clone()))
         .fallback(page::serve)
         .method_not_allowed_fallback(api::unknown_method)
+        .layer(Extension(metrics.clone()))
         .layer(middleware::from_fn(guard::bound))
         .layer(middleware::from_fn_with_state(requests, guard::name_and_log))
         .layer(middleware::from_fn_with_state(tls, guard::fence))
+}
+
+/// Done once whoever sends requests here has had time to see that no more should come.
+async fn notice(health: &Health, unready: Duration, stop: &CancellationToken) {
+    stop.cancelled().await;
+    health.drain();
+    tokio::time::sleep(unready).await;
 }
 
 /// Where connections come in.
@@ -138,13 +154,15 @@ struct Doors {
 }
 
 impl Doors {
-    async fn accept(&self, listener: TcpListener, stop: &CancellationToken) {
+    /// Takes connections until `closing` is done, and then answers those that are there.
+    async fn accept(&self, listener: TcpListener, closing: impl Future<Output = ()>) {
         let graceful = GracefulShutdown::new();
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut closing = pin!(closing);
         loop {
             let accepted = tokio::select! {
                 accepted = next(&listener, &permits) => accepted,
-                () = stop.cancelled() => break,
+                () = &mut closing => break,
             };
             let (stream, peer, permit) = match accepted {
                 Ok(accepted) => accepted,

@@ -31,6 +31,12 @@ const TLS_KEY: Setting = Setting {
     unit: "a path to a PEM file",
     help: "Key of that certificate, mode 0600.",
 };
+const UNREADY: Setting = Setting {
+    name: "WEGWEISER_WEB_UNREADY_SECONDS",
+    default: Some("1"),
+    unit: "seconds",
+    help: "How long /readyz says no at the end before no more connections are taken; for whoever sends requests to several.",
+};
 const ENROLL_URL: Setting = Setting {
     name: "WEGWEISER_ENROLL_NATS_URL",
     default: None,
@@ -69,7 +75,7 @@ const COMMANDS: &[Setting] = &[COMMAND_KEYS, COMMAND_GRACE];
 const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 6..=10 * 366 * 86_400;
 const ENROLMENT: &[Setting] = &[ISSUING_KEYS, ENROLL_URL, ENROLL_CA, DEVICE_LIFETIME];
 const SETTINGS: [&[Setting]; 7] = [
-    &[LISTEN, TLS_CERT, TLS_KEY],
+    &[LISTEN, TLS_CERT, TLS_KEY, UNREADY],
     ENROLMENT,
     COMMANDS,
     broker::SETTINGS,
@@ -84,6 +90,8 @@ pub(crate) struct WebSettings {
     pub(crate) listen: SocketAddr,
     /// `None`: plain, on loopback.
     pub(crate) tls: Option<TlsFiles>,
+    /// How long it is not ready before it takes no more connections.
+    pub(crate) unready: Duration,
     /// `None`: devices neither enrol nor renew here.
     pub(crate) enrolment: Option<EnrolmentSettings>,
     /// Keys that sign commands; `None`: none are sent over the API.
@@ -125,6 +133,7 @@ impl WebSettings {
         let settings = Self {
             listen: listen(&mut reader, tls.is_some()),
             tls,
+            unready: reader.seconds(&UNREADY, 0..=60),
             enrolment: enrolment(&mut reader, &broker),
             command_keys: reader.path(&COMMAND_KEYS),
             command_grace: reader.seconds(&COMMAND_GRACE, 1..=7 * 86_400),

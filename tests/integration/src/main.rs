@@ -27,5 +27,7 @@ mod rebuild;
 mod redis_access;
 mod replay;
 mod rings;
+mod service;
 mod tidy;
+mod traces;
 mod walls;

@@ -1,8 +1,10 @@
 //! What an operator's monitoring sees: every figure that docs/metrics.md names, and no other.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::Result;
+use identity::DeviceRole;
 
 use crate::world::{Process, World, eventually, get, now_ms, repository, scrape};
 
@@ -24,7 +26,9 @@ fn documented(headings: &[&str]) -> Result<BTreeSet<String>> {
 #[tokio::test]
 async fn the_receiver_shows_every_documented_figure_and_counts_right() -> Result<()> {
     let world = World::start().await?;
-    let receiver = world.receiver(&[])?;
+    let creds = world.path("receiver.creds");
+    world.receiver_creds(&creds, Duration::from_secs(86_400))?;
+    let receiver = world.receiver(&[("NATS_CREDS", &creds.display().to_string())])?;
     let device = world.device(0).await?;
     for n in 0..3 {
         device.point("uptime", now_ms() + n, 1.0).await?;
@@ -51,9 +55,10 @@ async fn the_receiver_shows_every_documented_figure_and_counts_right() -> Result
     })
     .await?;
 
-    let mut expected = documented(&["Every program", "wegweiser-receiver"])?;
-    // The story's broker has no certificate, and its credentials never end.
-    expected.retain(|name| !name.ends_with("_expires_timestamp_seconds"));
+    let mut expected =
+        documented(&["Every program", "Receiver and web service", "wegweiser-receiver"])?;
+    // The story's broker has none.
+    expected.remove("wegweiser_broker_certificate_expires_timestamp_seconds");
     assert_eq!(page.names(), expected);
     for lane in LANES {
         assert_eq!(page.value(&format!(r#"wegweiser_sink_up{{stream="{lane}"}}"#))?, 1.0);
@@ -114,22 +119,69 @@ async fn an_ill_sink_and_what_waits_for_it_show() -> Result<()> {
 #[tokio::test]
 async fn the_web_service_shows_every_documented_figure_by_route() -> Result<()> {
     let world = World::start().await?;
-    let dir = tempfile::tempdir()?;
-    let mut environment = world.environment();
-    environment.retain(|(name, _)| name != "WEGWEISER_ISSUING_KEYS");
-    environment.push(("WEGWEISER_WEB_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
-    let web = Process::start("wegweiser-web", &environment, dir.path())?;
+    let web = world.web(world.database.clone())?;
     let device = world.device(0).await?.id;
     get(&web, ": listening", "/v1/devices").await?;
     get(&web, ": listening", &format!("/v1/devices/{device}")).await?;
     get(&web, ": listening", &format!("/nowhere/{device}")).await?;
-    let page = scrape(&web, ": listening").await?;
-    assert_eq!(page.names(), documented(&["Every program", "wegweiser-web"])?);
+    let page = eventually("the connection to the broker", async || {
+        let page = scrape(&web, ": listening").await?;
+        Ok(page.names().contains("wegweiser_broker_reconnects_total").then_some(page))
+    })
+    .await?;
+    let mut expected = documented(&["Every program", "Receiver and web service", "wegweiser-web"])?;
+    // The story's broker has no certificate, and its credentials never end.
+    expected.retain(|name| !name.ends_with("_expires_timestamp_seconds"));
+    assert_eq!(page.names(), expected);
     for (route, status) in [("/v1/devices", 401), ("/v1/devices/{device}", 401), ("none", 404)] {
         let name = "wegweiser_http_request_duration_seconds_count";
         let name = format!(r#"{name}{{route="{route}",status="{status}"}}"#);
         assert_eq!(page.value(&name)?, 1.0, "{name}");
     }
     assert!(!page.text.contains(&device.to_string()), "{}", page.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_shows_every_documented_figure_where_it_is_told_to() -> Result<()> {
+    let world = World::start().await?;
+    let agent = |listen: &'static str| {
+        let (_, creds) = world.device_creds(0, DeviceRole::Current)?;
+        let place = |name: &str| world.path(name).display().to_string();
+        let environment = [
+            ("NATS_URL", world.nats.url().to_owned()),
+            ("NATS_CREDS", creds.display().to_string()),
+            ("WEGWEISER_TENANT", world.tenants[0].to_string()),
+            ("WEGWEISER_AGENT_STATUS_FILE", place(&format!("status{}.json", listen.len()))),
+            ("WEGWEISER_AGENT_SPOOL_DIR", place(&format!("spool{}", listen.len()))),
+            ("WEGWEISER_AGENT_LISTEN", listen.to_owned()),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value));
+        Process::start("wegweiser-agent", &environment, &world.path(""))
+    };
+    let silent = agent("")?;
+    let shown = agent("127.0.0.1:0")?;
+    let page = eventually("everything confirmed", async || {
+        let page = scrape(&shown, "health listening").await?;
+        let confirmed = r#"wegweiser_agent_confirmed_messages_total{kind="heartbeat"}"#;
+        let clock = page.names().contains("wegweiser_agent_clock_offset_seconds");
+        Ok((clock && page.value(confirmed)? >= 1.0).then_some(page))
+    })
+    .await?;
+    let mut expected = documented(&["Every program", "wegweiser-agent"])?;
+    // These credentials never end.
+    expected.retain(|name| !name.ends_with("_expires_timestamp_seconds"));
+    assert_eq!(page.names(), expected);
+    for (name, value) in [
+        ("wegweiser_agent_connected", 1.0),
+        ("wegweiser_agent_failing_collectors", 0.0),
+        (r#"wegweiser_agent_dropped_messages_total{kind="metric",reason="overflow"}"#, 0.0),
+        (r#"wegweiser_agent_waiting_messages{kind="response",place="disk"}"#, 0.0),
+    ] {
+        assert_eq!(page.value(name)?, value, "{name}");
+    }
+    assert!(get(&shown, "health listening", "/readyz").await?.contains(r#""broker":"up""#));
+    silent.logs("connected to the broker").await?;
+    assert!(!silent.log().contains("health listening"), "it listens although nobody told it to");
     Ok(())
 }

@@ -2,17 +2,15 @@
 //! should, figures that exist, and a real Prometheus that scrapes real programs with them.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use crate::world::{World, eventually_within, repository};
+use crate::world::{Prometheus, World, eventually_within, free_port, repository};
 
 /// Prometheus starts, scrapes and evaluates beside other tests.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -111,64 +109,6 @@ fn alerts_and_dashboards_use_figures_that_exist() -> Result<()> {
     Ok(())
 }
 
-/// Debian's Prometheus with our rules; killed when dropped.
-struct Prometheus {
-    child: Child,
-    port: u16,
-    _dir: tempfile::TempDir,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Prometheus {
-    /// Our configuration with other targets, and asked more often.
-    fn start(receiver: &str) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let config = fs::read_to_string(folder().join("prometheus.yml"))?;
-        assert!(config.contains("[127.0.0.1:9464]"), "the receiver's default address");
-        let config = config
-            .replace("127.0.0.1:9464", receiver)
-            .replace("_interval: 15s", "_interval: 1s")
-            .replace("- alerts.yml", &format!("- {}", folder().join("alerts.yml").display()));
-        fs::write(dir.path().join("prometheus.yml"), config)?;
-        let port = free_port()?;
-        let log = File::create(dir.path().join("prometheus.log"))?;
-        let child = Command::new(devstack::tools::prometheus()?.join("prometheus"))
-            .arg("--config.file=prometheus.yml")
-            .arg("--storage.tsdb.path=data")
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .current_dir(dir.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("start prometheus")?;
-        Ok(Self { child, port, _dir: dir })
-    }
-
-    /// What its API answers, once it does.
-    async fn ask(&self, path: &str) -> Result<Option<Value>> {
-        let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)).await else {
-            return Ok(None);
-        };
-        let request = format!("GET /api/v1/{path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
-        connection.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await?;
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
-        Ok(body.and_then(|body| serde_json::from_str(body).ok()))
-    }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 #[tokio::test]
 async fn a_real_prometheus_scrapes_a_receiver_and_evaluates_every_rule() -> Result<()> {
     let world = World::start().await?;
@@ -178,7 +118,7 @@ async fn a_real_prometheus_scrapes_a_receiver_and_evaluates_every_rule() -> Resu
     receiver.logs("health listening").await?;
     let device = world.device(0).await?;
     device.publish(&device.subject("status.heartbeat"), "{}").await?;
-    let prometheus = Prometheus::start(&listen)?;
+    let prometheus = Prometheus::start(&listen, "1s")?;
     let scraped = "query?query=wegweiser_dead_letters_total";
     eventually_within(PATIENCE, "the first scrape", async || {
         let Some(answer) = prometheus.ask(scraped).await? else { return Ok(None) };

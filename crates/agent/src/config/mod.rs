@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use protocol::Labels;
+use runtime::logs;
 use runtime::settings::{Given, Mistakes, Reader, Setting, from_environment};
-use runtime::telemetry::{self, TelemetrySettings};
+use runtime::telemetry::TelemetrySettings;
 use toml::Value;
 
 use crate::settings::{self, AgentSettings};
@@ -41,8 +42,13 @@ const KEYS: &[(&str, Setting)] = &[
     ("status.file", settings::STATUS_FILE),
     ("commands.dir", settings::COMMANDS_DIR),
     ("commands.keys", settings::COMMAND_KEYS),
-    ("log.filter", telemetry::LOG),
-    ("log.format", telemetry::LOG_FORMAT),
+    ("status.listen", settings::LISTEN),
+    ("log.filter", logs::LOG),
+    ("log.format", logs::LOG_FORMAT),
+    ("log.file", logs::LOG_FILE),
+    ("log.rotation", logs::LOG_ROTATION),
+    ("log.files_kept", logs::LOG_FILES_KEPT),
+    ("log.burst_per_s", logs::LOG_BURST),
     ("metrics.interval_ms", settings::METRICS_INTERVAL),
     ("heartbeat.interval_ms", settings::HEARTBEAT_INTERVAL),
     ("monitoring.interval_ms", settings::MONITORING_INTERVAL),
@@ -166,7 +172,7 @@ fn given(document: &Document, name: &str) -> Option<Given> {
 /// Texts are texts and numbers are numbers, whatever else would happen to parse.
 fn check_forms(document: &Document, reader: &mut Reader) {
     for (key, setting) in KEYS {
-        let number = ["_ms", "_s", "_bytes"].iter().any(|unit| key.ends_with(unit));
+        let number = ["_ms", "_s", "_bytes", "_kept"].iter().any(|unit| key.ends_with(unit));
         match document.get(key) {
             None => {}
             Some(Value::Integer(_)) if number => {}

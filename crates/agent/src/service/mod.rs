@@ -6,7 +6,6 @@
 
 #[cfg(any(target_os = "macos", test))]
 mod launchd;
-mod manager;
 #[cfg(target_os = "linux")]
 mod systemd;
 #[cfg(any(windows, test))]
@@ -16,8 +15,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
-
-pub(crate) use manager::Manager;
 
 #[cfg(target_os = "macos")]
 use launchd as platform;

@@ -16,6 +16,7 @@ use futures::StreamExt as _;
 use protocol::{DeviceSubject, MessageId};
 use runtime::retry::Backoff;
 use runtime::shutdown::CancellationToken;
+use runtime::trace;
 use tokio::sync::watch;
 
 use super::Outbox;
@@ -23,7 +24,7 @@ use super::allowance::Allowance;
 use super::answer::Answer;
 use super::queue::{Key, Message};
 use crate::class::Class;
-use crate::{Broker, BrokerGone};
+use crate::{Broker, BrokerGone, traces};
 
 /// How long a stream may take to answer before a message is sent again for the first time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -264,8 +265,15 @@ impl<'a> Delivery<'a> {
         let id = MessageId::numbered(session, &message.kind, number);
         let mut headers = HeaderMap::new();
         headers.insert(header::NATS_MESSAGE_ID, id.as_str());
+        let (template, bytes) = (message.kind.template(), message.payload.len());
         let subject =
             DeviceSubject::new(sender.tenant, sender.device, message.kind).as_published_by_device();
+        let begin = || traces::send(template, &subject, id.as_str(), bytes);
+        let span = match &message.origin {
+            Some(origin) => trace::after(origin, begin),
+            None => trace::root(begin),
+        };
+        traces::tell(&span, &mut headers);
         let mut reply = format!("{}.{}.{number}", self.inbox, class.name());
         if session != sender.session {
             reply.push_str(&format!(".{session}"));
@@ -273,6 +281,9 @@ impl<'a> Delivery<'a> {
         let client = self.broker.client();
         let sent =
             client.publish_with_reply_and_headers(subject, reply, headers, message.payload).await;
+        if span.is_recorded() {
+            self.outbox.lock().queue(class).note_span(key, span);
+        }
         let Err(error) = sent else { return Ok(()) };
         if error.kind() == PublishErrorKind::MaxPayloadExceeded {
             tracing::error!(kind = class.name(), %error, "message dropped: this broker takes smaller ones only; raise its max_payload");

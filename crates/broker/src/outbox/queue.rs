@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::{DropReasons, Kind, SessionId, UnixMillis};
+use runtime::trace::{Span, SpanContext};
 
 use super::{Bound, Bounds, HandOverError};
 use crate::class::Class;
@@ -32,6 +33,8 @@ pub(super) struct Message {
     pub(super) attempts: u32,
     /// Where it is on disk; `None`: in memory only.
     pub(super) place: Option<Place>,
+    /// The trace that it belongs to, where it belongs to one already.
+    pub(super) origin: Option<Box<SpanContext>>,
 }
 
 impl Message {
@@ -81,6 +84,16 @@ impl KindFigures {
 struct InFlight {
     message: Message,
     answer_due: Instant,
+    /// Ends with the answer.
+    span: Span,
+}
+
+impl InFlight {
+    /// This attempt came to nothing.
+    fn taken_back(self) -> Message {
+        self.span.failed("unconfirmed", &"its stream did not confirm it; it is sent again");
+        self.message
+    }
 }
 
 #[derive(Debug)]
@@ -189,9 +202,17 @@ impl Queue {
         let patience = answer_within * (1 << message.attempts.min(PATIENCE_DOUBLINGS));
         message.attempts = message.attempts.saturating_add(1);
         self.bytes += message.payload.len();
-        let in_flight = InFlight { message: message.clone(), answer_due: now + patience };
+        let (answer_due, span) = (now + patience, Span::default());
+        let in_flight = InFlight { message: message.clone(), answer_due, span };
         self.in_flight.insert(key, in_flight);
         message
+    }
+
+    /// What is under way is this span.
+    pub(super) fn note_span(&mut self, key: Key, span: Span) {
+        if let Some(sent) = self.in_flight.get_mut(&key) {
+            sent.span = span;
+        }
     }
 
     /// The stream has it; also true of an attempt that was given up before its answer came. Its
@@ -221,14 +242,14 @@ impl Queue {
     /// It has to be sent again. `false`: it is not under way.
     pub(super) fn take_back(&mut self, key: Key) -> bool {
         let Some(sent) = self.in_flight.remove(&key) else { return false };
-        self.waiting.insert(key, sent.message);
+        self.waiting.insert(key, sent.taken_back());
         true
     }
 
     /// Everything under way has to be sent again.
     pub(super) fn take_all_back(&mut self) {
         let in_flight = std::mem::take(&mut self.in_flight);
-        self.waiting.extend(in_flight.into_iter().map(|(key, sent)| (key, sent.message)));
+        self.waiting.extend(in_flight.into_iter().map(|(key, sent)| (key, sent.taken_back())));
     }
 
     /// What was not answered in time has to be sent again; whether there was any.

@@ -210,6 +210,7 @@ impl State {
                 handed: now.checked_sub(age).unwrap_or(now),
                 attempts: 0,
                 place: Some(place),
+                origin: None,
             };
             let key = (session, record.number);
             let message = self.queue(class).send(key, message, now, answer_within);

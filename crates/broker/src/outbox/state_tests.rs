@@ -26,7 +26,15 @@ fn message(class: Class, bytes: usize, handed: Instant) -> Message {
         Class::Response => Kind::Response,
     };
     let payload = vec![b'x'; bytes].into();
-    Message { kind, at: UnixMillis::new(1_000), payload, handed, attempts: 0, place: None }
+    Message {
+        kind,
+        at: UnixMillis::new(1_000),
+        payload,
+        handed,
+        attempts: 0,
+        place: None,
+        origin: None,
+    }
 }
 
 fn in_memory() -> State {

@@ -15,6 +15,7 @@ use crate::connectivity::HeartbeatWrite;
 use crate::outcome::Unavailable;
 use crate::records::Records;
 use crate::sql_error::unavailable;
+use crate::traces;
 
 /// A session's numbers of one kind take at most about this room; each gap takes some 20 bytes.
 const STORED_MAX_BYTES: i32 = 16 * 1024;
@@ -86,7 +87,8 @@ impl Records {
             return Ok(());
         }
         let connection = self.connection().await?;
-        let noted = self.bounded(note(&connection, kind, runs)).await?;
+        let noting = self.bounded(note(&connection, kind, runs));
+        let noted = traces::insert("device_ledger", runs.len(), noting).await?;
         noted.map_err(|error| unavailable(&error))
     }
 
@@ -129,7 +131,8 @@ impl Records {
             return Ok(());
         }
         let connection = self.connection().await?;
-        let noted = self.bounded(tell(&connection, &said)).await?;
+        let noting = self.bounded(tell(&connection, &said));
+        let noted = traces::insert("device_ledger_told", said.len(), noting).await?;
         noted.map_err(|error| unavailable(&error))
     }
 

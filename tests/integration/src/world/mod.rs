@@ -4,6 +4,8 @@ mod eventually;
 mod letters;
 mod page;
 mod process;
+mod programs;
+mod prometheus;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -26,6 +28,7 @@ use uuid::Uuid;
 pub(crate) use eventually::{eventually, eventually_within};
 pub(crate) use page::{address, ask, get, scrape, send_json};
 pub(crate) use process::{Process, executable};
+pub(crate) use prometheus::{Prometheus, free_port};
 
 /// Longest that a story waits for something that should happen soon.
 const MAX_PAYLOAD_BYTES: u32 = 2 * 1024 * 1024;
@@ -134,39 +137,6 @@ impl World {
         let path = self.dir.path().join(format!("{role}-{}.creds", Uuid::now_v7()));
         issue_user(&self.keys, AccountName::Backend, role, role, None)?.save(&path)?;
         Ok(path)
-    }
-
-    /// A receiver with further settings of the story's own.
-    pub(crate) fn receiver(&self, settings: &[(&str, &str)]) -> Result<Process> {
-        let creds = self.backend_creds("receiver")?;
-        let mut environment = self.environment();
-        environment.push(("NATS_CREDS".to_owned(), creds.display().to_string()));
-        environment.push(("WEGWEISER_RECEIVER_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
-        environment
-            .extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
-        Process::start("wegweiser-receiver", &environment, self.dir.path())
-    }
-
-    /// The web service with its own sign-in at Postgres. It admits nobody, so it needs no keys.
-    pub(crate) fn web(&self, database: DatabaseAddress) -> Result<Process> {
-        self.web_with(database, &[("WEGWEISER_ISSUING_KEYS", "")])
-    }
-
-    /// The same with further settings of the story's own.
-    pub(crate) fn web_with(
-        &self,
-        database: DatabaseAddress,
-        settings: &[(&str, &str)],
-    ) -> Result<Process> {
-        let creds = self.backend_creds("web")?;
-        let mut environment = self.environment();
-        environment.retain(|(name, _)| name != "DATABASE_URL");
-        environment.push(("DATABASE_URL".to_owned(), database.url().expose_secret().to_owned()));
-        environment.push(("NATS_CREDS".to_owned(), creds.display().to_string()));
-        environment.push(("WEGWEISER_WEB_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
-        environment
-            .extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
-        Process::start("wegweiser-web", &environment, self.dir.path())
     }
 
     /// What `wegweiser` answers to an operator: its exit code and standard output; standard error

@@ -1,4 +1,4 @@
-//! What the agent tells systemd: that it is ready, that it is alive, that it stops (sd_notify).
+//! What a service tells systemd: that it is ready, that it is alive, that it stops (sd_notify).
 //!
 //! Its own few lines: the protocol is a datagram with a text to a socket whose name stands in
 //! `NOTIFY_SOCKET`. Where there is none, nothing is told.
@@ -6,10 +6,13 @@
 use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 
-/// Whoever started the agent, if it wants to be told.
+use crate::health::Health;
+
+/// Whoever started this process, if it wants to be told.
 #[derive(Debug, Default)]
-pub(crate) struct Manager {
+pub struct Manager {
     #[cfg(target_os = "linux")]
     socket: Option<std::os::unix::net::UnixDatagram>,
     alive: Option<Interval>,
@@ -18,7 +21,7 @@ pub(crate) struct Manager {
 #[cfg(target_os = "linux")]
 impl Manager {
     /// Reads `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
-    pub(crate) fn from_environment() -> Self {
+    pub fn from_environment() -> Self {
         let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Self::default() };
         match connect(&name) {
             Ok(socket) => Self { socket: Some(socket), alive: watchdog() },
@@ -30,7 +33,7 @@ impl Manager {
     }
 
     /// Tells a state, such as `READY=1`.
-    pub(crate) fn tell(&self, state: &str) {
+    pub fn tell(&self, state: &str) {
         let Some(socket) = &self.socket else { return };
         if let Err(error) = socket.send(state.as_bytes()) {
             tracing::warn!(%error, "the service manager was not told");
@@ -67,21 +70,47 @@ fn watchdog() -> Option<Interval> {
 #[cfg(not(target_os = "linux"))]
 impl Manager {
     /// launchd and the task scheduler watch the process and are told nothing.
-    pub(crate) fn from_environment() -> Self {
+    pub fn from_environment() -> Self {
         Self::default()
     }
 
     #[expect(clippy::unused_self, reason = "as on Linux")]
-    pub(crate) fn tell(&self, _state: &str) {}
+    pub fn tell(&self, _state: &str) {}
 }
 
 impl Manager {
-    /// Tells that the agent is alive, when that is due; never, where nobody asks for it.
-    pub(crate) async fn alive_when_due(&mut self) {
+    /// Tells that the process is alive, when that is due; never, where nobody asks for it.
+    pub async fn alive_when_due(&mut self) {
         match &mut self.alive {
             Some(alive) => drop(alive.tick().await),
             None => std::future::pending().await,
         }
         self.tell("WATCHDOG=1");
     }
+}
+
+/// How often it is looked whether the process is ready.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Tells for as long as a service runs: ready at once, since it waits for its servers by itself;
+/// alive, as long as tasks run; whether everything is up, as its status; and that it stops.
+pub async fn keep_told(health: Health, stop: CancellationToken) {
+    let mut manager = Manager::from_environment();
+    manager.tell("READY=1");
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut told = String::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = manager.alive_when_due() => {}
+            _ = looks.tick() => {
+                let status = health.summary();
+                if status != told {
+                    manager.tell(&format!("STATUS={status}"));
+                    told = status;
+                }
+            }
+        }
+    }
+    manager.tell("STOPPING=1");
 }
