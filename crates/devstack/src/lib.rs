@@ -21,6 +21,7 @@ mod home;
 pub mod local;
 mod nats;
 pub mod output;
+pub mod page;
 mod postgres;
 mod process;
 mod programs;

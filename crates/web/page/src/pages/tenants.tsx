@@ -1,0 +1,322 @@
+// Tenants: whose devices there are, and what lets in further ones.
+
+import { useSignal } from "@preact/signals";
+import { ask, get, type Problem } from "../api/http";
+import { asProblem, useResource } from "../api/resource";
+import type { EnrolToken, Tenant } from "../api/types";
+import { Code, say } from "../parts/copy";
+import { Dialog } from "../parts/dialog";
+import { Empty, Failed, Loaded } from "../parts/notice";
+import { SameAs } from "../parts/same_as";
+import { State } from "../parts/state";
+import { Ago, Foreign, ShortId } from "../parts/text";
+import { go } from "../route";
+import { may } from "../session";
+import { count, counted } from "../text/number";
+import { now } from "../text/time";
+import { NewToken } from "./new_token";
+
+const READ_EVERY_MS = 15_000;
+
+export function TenantsPage() {
+  const read = useResource(
+    (abort) => get<{ tenants: Tenant[] }>("/v1/tenants", {}, abort),
+    [],
+    READ_EVERY_MS,
+  );
+  return (
+    <>
+      <header class="spread">
+        <h1>Tenants</h1>
+        <SameAs command="wegweiser tenant list" request={{ method: "GET", path: "/v1/tenants" }} />
+      </header>
+      <Loaded from={read}>
+        {({ tenants }) =>
+          tenants.length === 0 ? (
+            <Empty title="No tenant yet">
+              <p>Where the key directory is:</p>
+              <Code text="wegweiser tenant add --name 'Acme'" label="command" />
+            </Empty>
+          ) : (
+            <section class="panel table">
+              <table>
+                <thead>
+                  <tr>
+                    <th>State</th>
+                    <th>Name</th>
+                    <th class="number">Devices</th>
+                    <th class="number">Online</th>
+                    <th>Since</th>
+                    <th>Id</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {tenants.map((tenant) => (
+                    <Row key={tenant.tenant} tenant={tenant} />
+                  ))}
+                </tbody>
+              </table>
+            </section>
+          )
+        }
+      </Loaded>
+    </>
+  );
+}
+
+function Row({ tenant }: { tenant: Tenant }) {
+  const to = `/tenants/${tenant.tenant}`;
+  return (
+    <tr
+      class="picks"
+      onClick={(event) => !(event.target as Element).closest("a, button") && go(to)}
+    >
+      <td>
+        <TenantState state={tenant.state} />
+      </td>
+      <td>
+        <a href={to}>
+          <Foreign>{tenant.name}</Foreign>
+        </a>
+      </td>
+      <td class="number">
+        <a href={`/?tenant=${tenant.tenant}`}>{count(tenant.devices)}</a>
+      </td>
+      <td class="number">{count(tenant.online)}</td>
+      <td>
+        <Ago at={tenant.created_at} />
+      </td>
+      <td>
+        <ShortId id={tenant.tenant} />
+      </td>
+    </tr>
+  );
+}
+
+function TenantState({ state }: { state: Tenant["state"] }) {
+  return state === "active" ? (
+    <State tone="good">active</State>
+  ) : (
+    <State tone="warn">suspended</State>
+  );
+}
+
+export function TenantPage({ tenant }: { tenant: string }) {
+  const path = `/v1/tenants/${tenant}`;
+  const read = useResource((abort) => get<Tenant>(path, {}, abort), [tenant], READ_EVERY_MS);
+  const isAsked = useSignal(false);
+  return (
+    <Loaded from={read}>
+      {(told) => {
+        const verb = told.state === "active" ? "suspend" : "resume";
+        return (
+          <div class="stack">
+            <header class="spread">
+              <div class="device-head">
+                <div class="name">
+                  <h1>
+                    <Foreign>{told.name}</Foreign>
+                  </h1>
+                  <TenantState state={told.state} />
+                  <a href={`/?tenant=${tenant}`}>
+                    {counted(told.devices, "device")}, {count(told.online)} online
+                  </a>
+                </div>
+                <p class="soft small">
+                  <span class="mono">{told.tenant}</span>, since <Ago at={told.created_at} />
+                </p>
+              </div>
+              {may("admin") && (
+                <button
+                  type="button"
+                  class={verb === "suspend" ? "grave" : ""}
+                  onClick={() => (isAsked.value = true)}
+                >
+                  {verb === "suspend" ? "Suspend…" : "Resume…"}
+                </button>
+              )}
+            </header>
+            {may("admin") ? (
+              <Tokens tenant={tenant} />
+            ) : (
+              <p class="soft">Enrolment tokens are for the role admin.</p>
+            )}
+            {isAsked.value && (
+              <Change
+                tenant={told}
+                verb={verb}
+                close={() => {
+                  isAsked.value = false;
+                  void read.refresh();
+                }}
+              />
+            )}
+          </div>
+        );
+      }}
+    </Loaded>
+  );
+}
+
+function Tokens({ tenant }: { tenant: string }) {
+  const read = useResource(
+    (abort) => get<{ tokens: EnrolToken[] }>("/v1/enroll-tokens", { tenant, limit: 100 }, abort),
+    [tenant],
+    READ_EVERY_MS,
+  );
+  const isMaking = useSignal(false);
+  return (
+    <section class="panel">
+      <header>
+        <h2>Enrolment tokens</h2>
+        <button type="button" class="first" onClick={() => (isMaking.value = true)}>
+          New token…
+        </button>
+      </header>
+      <Loaded from={read}>
+        {({ tokens }) =>
+          tokens.length === 0 ? (
+            <Empty title="None">A token lets a number of devices in, for some time.</Empty>
+          ) : (
+            <div class="table">
+              <table>
+                <thead>
+                  <tr>
+                    <th>State</th>
+                    <th class="number">Left</th>
+                    <th>Ends</th>
+                    <th>Made</th>
+                    <th>By</th>
+                    <th>
+                      <span class="hidden">Revoke</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {tokens.map((token) => (
+                    <Token key={token.id} token={token} changed={read.refresh} />
+                  ))}
+                </tbody>
+              </table>
+            </div>
+          )
+        }
+      </Loaded>
+      {isMaking.value && (
+        <NewToken
+          tenant={tenant}
+          close={() => {
+            isMaking.value = false;
+            void read.refresh();
+          }}
+        />
+      )}
+    </section>
+  );
+}
+
+function Token({ token, changed }: { token: EnrolToken; changed: () => unknown }) {
+  const isGood = token.revoked_at === null && token.expires_at > now.value && token.uses_left > 0;
+  const word =
+    token.revoked_at !== null ? "revoked" : token.expires_at <= now.value ? "ended" : "used up";
+  const path = `/v1/enroll-tokens/${token.id}`;
+  const revoke = async () => {
+    try {
+      await ask("DELETE", path);
+      say("The token admits no further device");
+      changed();
+    } catch (error) {
+      say(asProblem(error).message);
+    }
+  };
+  return (
+    <tr>
+      <td>{isGood ? <State tone="good">good</State> : <State tone="idle">{word}</State>}</td>
+      <td class="number">
+        {count(token.uses_left)} of {count(token.uses)}
+      </td>
+      <td>
+        <Ago at={token.expires_at} />
+      </td>
+      <td>
+        <Ago at={token.created_at} />
+      </td>
+      <td class="soft">
+        <Foreign>{token.created_by}</Foreign>
+      </td>
+      <td class="number">
+        {isGood && (
+          <span class="row end">
+            <button type="button" class="tight grave" onClick={revoke}>
+              Revoke
+            </button>
+            <SameAs
+              command={`wegweiser enroll-token revoke ${token.id}`}
+              request={{ method: "DELETE", path }}
+            />
+          </span>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+/** Says what suspending or resuming does, then does it, or says where it can be done. */
+function Change({
+  tenant,
+  verb,
+  close,
+}: {
+  tenant: Tenant;
+  verb: "suspend" | "resume";
+  close: () => void;
+}) {
+  const problem = useSignal<Problem | undefined>(undefined);
+  const path = `/v1/tenants/${tenant.tenant}/${verb}`;
+  const command = `wegweiser tenant ${verb} ${tenant.tenant}`;
+  const run = async () => {
+    try {
+      await ask("POST", path);
+      close();
+    } catch (error) {
+      problem.value = asProblem(error);
+    }
+  };
+  const isElsewhere = problem.value?.status === 409 && problem.value.remedy !== undefined;
+  const words =
+    verb === "suspend"
+      ? `Every connection of this tenant ends and new ones are refused: ${counted(tenant.online, "device")} online now. What they measure meanwhile waits on them. Nothing that is stored is lost.`
+      : "Its devices may connect again, with the credentials that they have.";
+  return (
+    <Dialog
+      title={verb === "suspend" ? "Suspend this tenant" : "Resume this tenant"}
+      close={close}
+      footer={
+        <>
+          <SameAs command={command} request={{ method: "POST", path }} />
+          <button type="button" onClick={close}>
+            Leave it
+          </button>
+          <button
+            type="button"
+            class={verb === "suspend" ? "first grave" : "first"}
+            disabled={isElsewhere}
+            onClick={run}
+          >
+            {verb === "suspend" ? "Suspend" : "Resume"}
+          </button>
+        </>
+      }
+    >
+      <p class="effect">{words}</p>
+      {isElsewhere ? (
+        <>
+          <p>This service holds no key that may do this. Run it where the key directory is:</p>
+          <Code text={problem.value?.remedy ?? command} label="command" />
+        </>
+      ) : (
+        problem.value && <Failed problem={problem.value} />
+      )}
+    </Dialog>
+  );
+}
