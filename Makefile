@@ -24,10 +24,17 @@ ADVISORIES := https://github.com/RustSec/advisory-db
 
 ##@ Run it
 
-# Built when something has changed, and quick to say so when nothing has.
+# Built when something has changed, and quick to say so when nothing has. The page first: it becomes
+# a part of wegweiser-web.
 .PHONY: programs
-programs:
+programs: page
 	cargo build --release --locked --workspace --bins
+
+# What it is built with is installed into `.stack/` where the machine lacks it.
+.PHONY: page
+page:
+	cargo build --release --locked -p devstack --bin devstack
+	$(DEVSTACK) page
 
 .PHONY: demo
 demo: programs ## Everything at once with live data, until Ctrl-C (DEMO_FOR=60s: check the data and exit)
@@ -78,6 +85,7 @@ streams-plan: programs ## Show how the broker's streams differ from nats/streams
 test: ## All tests, against real servers that they start themselves
 	cargo build --locked --workspace --bins
 	cargo run --quiet --locked -p devstack --bin devstack -- tools
+	cargo run --quiet --locked -p devstack --bin devstack -- page
 	cargo test --locked --workspace
 
 .PHONY: check

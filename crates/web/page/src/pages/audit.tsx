@@ -122,7 +122,7 @@ function Table({ entries }: { entries: AuditEntry[] }) {
   if (entries.length === 0) return <Empty title="None">Nothing of this kind was done.</Empty>;
   return (
     <section class="panel table">
-      <table>
+      <table class="folds">
         <thead>
           <tr>
             <th>When</th>

@@ -39,7 +39,7 @@ export function TenantsPage() {
             </Empty>
           ) : (
             <section class="panel table">
-              <table>
+              <table class="folds">
                 <thead>
                   <tr>
                     <th>State</th>
@@ -179,7 +179,7 @@ function Tokens({ tenant }: { tenant: string }) {
             <Empty title="None">A token lets a number of devices in, for some time.</Empty>
           ) : (
             <div class="table">
-              <table>
+              <table class="folds">
                 <thead>
                   <tr>
                     <th>State</th>
@@ -231,20 +231,20 @@ function Token({ token, changed }: { token: EnrolToken; changed: () => unknown }
   };
   return (
     <tr>
-      <td>{isGood ? <State tone="good">good</State> : <State tone="idle">{word}</State>}</td>
-      <td class="number">
+      <td data-label="State">{isGood ? <State tone="good">good</State> : <State tone="idle">{word}</State>}</td>
+      <td data-label="Left" class="number">
         {count(token.uses_left)} of {count(token.uses)}
       </td>
-      <td>
+      <td data-label="Ends">
         <Ago at={token.expires_at} />
       </td>
-      <td>
+      <td data-label="Made">
         <Ago at={token.created_at} />
       </td>
-      <td class="soft">
+      <td data-label="By" class="soft">
         <Foreign>{token.created_by}</Foreign>
       </td>
-      <td class="number">
+      <td data-label="" class="number">
         {isGood && (
           <span class="row end">
             <button type="button" class="tight grave" onClick={revoke}>

@@ -74,7 +74,7 @@ function List({ told }: { told: Credentials }) {
   if (told.credentials.length === 0) return <p class="body quiet">None was issued yet.</p>;
   return (
     <div class="table">
-      <table>
+      <table class="folds">
         <thead>
           <tr>
             <th>State</th>
@@ -86,7 +86,7 @@ function List({ told }: { told: Credentials }) {
         <tbody>
           {told.credentials.map((one) => (
             <tr key={one.public_key + one.issued_at}>
-              <td>
+              <td data-label="State">
                 {one.revoked_at !== null ? (
                   <State tone="bad">revoked</State>
                 ) : one.expires_at !== null && one.expires_at < now.value ? (
@@ -95,17 +95,17 @@ function List({ told }: { told: Credentials }) {
                   <State tone="good">good</State>
                 )}
               </td>
-              <td>
+              <td data-label="Public key">
                 <Copyable
                   text={one.public_key}
                   label="public key"
                   short={`${one.public_key.slice(0, 8)}…${one.public_key.slice(-6)}`}
                 />
               </td>
-              <td>
+              <td data-label="Issued">
                 <Ago at={one.issued_at} />
               </td>
-              <td>
+              <td data-label="Ends">
                 {one.revoked_at !== null ? (
                   <>
                     revoked <Ago at={one.revoked_at} />

@@ -188,7 +188,7 @@ function Table({ letters, picked, open }: TableProps) {
   };
   return (
     <div class="table">
-      <table>
+      <table class="folds">
         <thead>
           <tr>
             <th class="check">
@@ -211,7 +211,7 @@ function Table({ letters, picked, open }: TableProps) {
                 if (isPlain) setQuery({ letter: String(letter.sequence) });
               }}
             >
-              <td class="check">
+              <td data-label="" class="check">
                 <input
                   type="checkbox"
                   aria-label={`Pick letter ${letter.sequence}`}
@@ -219,7 +219,7 @@ function Table({ letters, picked, open }: TableProps) {
                   onChange={() => toggle(letter.sequence)}
                 />
               </td>
-              <td class="nowrap">
+              <td data-label="Parked" class="nowrap">
                 <button
                   type="button"
                   class="link"
@@ -228,13 +228,13 @@ function Table({ letters, picked, open }: TableProps) {
                   <Ago at={letter.parked_ms} />
                 </button>
               </td>
-              <td class="nowrap">
+              <td data-label="Reason" class="nowrap">
                 <Foreign>{letter.reason.replaceAll("_", " ")}</Foreign>
               </td>
-              <td class="small soft">
+              <td data-label="Stream" class="small soft">
                 <Foreign>{letter.stream}</Foreign>
               </td>
-              <td>
+              <td data-label="Device">
                 {letter.device === "unknown" ? (
                   <span class="quiet">unknown</span>
                 ) : (
@@ -243,7 +243,7 @@ function Table({ letters, picked, open }: TableProps) {
                   </a>
                 )}
               </td>
-              <td class="small soft detail">
+              <td data-label="Detail" class="small soft detail">
                 <Foreign>{letter.detail}</Foreign>
               </td>
             </tr>
