@@ -99,6 +99,7 @@ impl Delivery {
             published,
             may_be_repeated: true,
             ours_until: Instant::now(),
+            arrived: Instant::now(),
         }
     }
 

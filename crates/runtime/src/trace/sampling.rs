@@ -136,7 +136,7 @@ mod tests {
         assert!(records(few, &nothing, &[left_out, recorded.clone()]));
         assert!(records(few, &Context::new().with_value(Worthy), &[]));
         let off = Sampling { roots: Roots::None, by_parent: true };
-        assert!(!records(off, &nothing, &[recorded.clone()]));
+        assert!(!records(off, &nothing, std::slice::from_ref(&recorded)));
         let by_ratio_alone = Sampling { roots: Roots::Share(0.0), by_parent: false };
         assert!(!records(by_ratio_alone, &nothing, &[recorded]));
     }
