@@ -183,7 +183,17 @@ impl AgentSettings {
         let status_file = PathBuf::from(reader.text(&STATUS_FILE));
         let listen = reader.parse(&LISTEN);
         let (tenant, device) = (tenant?, device?);
-        Some(Self { broker, tenant, device, spool, reconnect_spread, status_file, listen, commands, plan })
+        Some(Self {
+            broker,
+            tenant,
+            device,
+            spool,
+            reconnect_spread,
+            status_file,
+            listen,
+            commands,
+            plan,
+        })
     }
 }
 

@@ -14,6 +14,7 @@ mod delivery;
 pub mod expiry;
 pub mod figures;
 mod link;
+mod listen;
 mod manner;
 mod metric_types;
 mod outbox;
@@ -40,6 +41,7 @@ pub use connection::{Broker, BrokerGone, ConnectError};
 pub use consumers::{ConsumerState, StoredMessage};
 pub use delivery::Delivery;
 pub use link::{Link, LinkState};
+pub use listen::{Heard, Listening};
 pub use manner::Manner;
 pub use outbox::{
     Bound, Bounds, HandOverError, KindFigures, Outbox, OutboxFigures, Sender, SpoolStanding,

@@ -3,6 +3,8 @@
 //! Promises: a token is shown once, when it is made, on standard output or in a file of mode 0600;
 //! nobody can read it afterwards. Making and revoking are in the audit log.
 
+pub(crate) mod user;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -68,7 +70,7 @@ struct Whose {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Role {
+pub(crate) enum Role {
     /// Reads.
     Viewer,
     /// Replays and discards dead letters too.

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::accounts::AccountsCommand;
 use crate::accounts::command_key::CommandKeyCommand;
 use crate::api_token::ApiTokenCommand;
+use crate::api_token::user::UserCommand;
 use crate::arrived::ArrivedCommand;
 use crate::audit::AuditCommand;
 use crate::command::CommandCommand;
@@ -85,6 +86,8 @@ enum Verb {
     Tenant(TenantCommand),
     /// Show streams, consumers, receivers and sinks on one screen, as they go.
     Top(TopCommand),
+    /// Make, list and remove people who sign in at the web service.
+    User(UserCommand),
 }
 
 /// Runs what was asked for.
@@ -128,5 +131,6 @@ async fn answer(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Streams(command) => crate::streams::run(command, &environment::broker().await?).await,
         Verb::Tenant(command) => crate::tenant::run(command).await,
         Verb::Top(command) => crate::top::run(&command).await,
+        Verb::User(command) => crate::api_token::user::run(command).await,
     }
 }

@@ -20,9 +20,7 @@ use anyhow::{Context, Result, bail};
 use crate::stack_dir::stack_dir;
 pub use chromium::{Chromium, chromium};
 pub use node::{NODE_VARIABLE, Node, node};
-pub use venv::{
-    NATS_SERVER_WHEEL, NODE_WHEEL, POSTGRES_WHEEL, VALKEY_WHEEL, Wheel, python_with,
-};
+pub use venv::{NATS_SERVER_WHEEL, NODE_WHEEL, POSTGRES_WHEEL, VALKEY_WHEEL, Wheel, python_with};
 pub(crate) use version::version_of;
 use version::{Version, parse};
 

@@ -11,10 +11,13 @@ mod devices;
 mod enroll_tokens;
 mod figures;
 mod history;
+pub(crate) mod live;
+mod lockout;
 mod metrics;
 pub(crate) mod openapi;
 mod query;
 mod registry;
+mod session;
 mod streams;
 
 use std::sync::{Arc, OnceLock};
@@ -36,6 +39,8 @@ use crate::problem::Problem;
 use crate::readiness::pipeline::Behind;
 use caller::Viewer;
 pub(crate) use commands::CommandDesk;
+use live::Live;
+use lockout::Lockout;
 
 /// Dead letters that are sent again, by all callers together.
 const REPLAYS_A_SECOND: u32 = 100;
@@ -51,6 +56,8 @@ pub(crate) struct Api {
     pub(crate) broker: SharedBroker,
     pub(crate) replays: Replays,
     pub(crate) commands: CommandDesk,
+    pub(crate) lockout: Arc<Lockout>,
+    pub(crate) live: Live,
 }
 
 /// The connection to the broker, once there is one.
@@ -75,10 +82,7 @@ impl Replays {
 
 impl Api {
     fn broker(&self) -> Result<&Broker, Problem> {
-        self.broker.get().ok_or_else(|| {
-            let detail = "the broker was not reached yet; see /readyz".to_owned();
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "server unavailable", detail)
-        })
+        self.broker.get().ok_or_else(Problem::no_broker_yet)
     }
 }
 
@@ -96,6 +100,7 @@ struct TokenSummary {
 pub(crate) fn routes(api: Api) -> OpenApiRouter {
     openapi::router()
         .routes(routes!(token))
+        .merge(session::routes())
         .merge(devices::routes())
         .merge(metrics::routes())
         .merge(history::routes())
@@ -106,10 +111,11 @@ pub(crate) fn routes(api: Api) -> OpenApiRouter {
         .merge(audit::routes())
         .merge(streams::routes())
         .merge(figures::routes())
+        .merge(live::routes())
         .with_state(api)
 }
 
-/// What the token of the request is worth.
+/// What the token or session of the request is worth.
 #[utoipa::path(get, path = "/v1/token", tag = "sign-in",
     responses((status = 200, description = "Whose and what.", body = TokenSummary)))]
 async fn token(Viewer(caller): Viewer) -> Json<TokenSummary> {

@@ -3,6 +3,8 @@
 //! Promises: what a caller can correct names field, value and remedy; what a server is to blame
 //! for names the server and is a 503, never an empty answer.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -39,11 +41,22 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     remedy: Option<String>,
+    /// As a header, where it is another than usual.
+    #[serde(skip)]
+    retry_after_seconds: Option<u64>,
 }
 
 impl Problem {
     pub(crate) const fn new(status: StatusCode, title: &'static str, detail: String) -> Self {
-        Self { title, status, detail, field: None, value: None, remedy: None }
+        Self {
+            title,
+            status,
+            detail,
+            field: None,
+            value: None,
+            remedy: None,
+            retry_after_seconds: None,
+        }
     }
 
     /// A value that the caller must correct.
@@ -93,6 +106,36 @@ impl Problem {
         }
     }
 
+    /// The connection to the broker was never there.
+    pub(crate) fn no_broker_yet() -> Self {
+        let detail = "the broker was not reached yet; see /readyz".to_owned();
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server unavailable", detail)
+    }
+
+    /// Too many wrong tries.
+    pub(crate) fn locked_out(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let detail = format!("too many wrong tries; wait {seconds} s");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "locked out", detail);
+        Self { retry_after_seconds: Some(seconds), ..problem }
+    }
+
+    /// More than a socket may have.
+    pub(crate) fn too_many_subscriptions(most: usize) -> Self {
+        let detail = format!("a socket may have {most} subscriptions; take back some");
+        Self::new(StatusCode::CONFLICT, "too many subscriptions", detail)
+    }
+
+    /// Whether it says that nobody is signed in.
+    pub(crate) fn is_no_sign_in(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
+    /// The same about a field of the body.
+    pub(crate) fn about(self, field: &'static str) -> Self {
+        Self { field: Some(field), ..self }
+    }
+
     /// The same with what to do about it.
     pub(crate) fn with_remedy(self, remedy: &str) -> Self {
         Self { remedy: Some(remedy.to_owned()), ..self }
@@ -107,8 +150,8 @@ impl Problem {
 
     /// Nobody that we know.
     pub(crate) fn no_sign_in(why: &str) -> Self {
-        let remedy = "send `Authorization: Bearer TOKEN` with a token that an operator makes: \
-                      wegweiser api-token create";
+        let remedy = "sign in, or send `Authorization: Bearer TOKEN` with a token that an operator \
+                      makes: wegweiser api-token create";
         Self {
             remedy: Some(remedy.to_owned()),
             ..Self::new(StatusCode::UNAUTHORIZED, "no sign-in", why.to_owned())
@@ -169,13 +212,14 @@ impl From<PathRejection> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.status;
+        let (status, wait) = (self.status, self.retry_after_seconds);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let later = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
         if later.contains(&status) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            let usual = HeaderValue::from_static(RETRY_AFTER_SECONDS);
+            headers.insert(RETRY_AFTER, wait.map_or(usual, HeaderValue::from));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

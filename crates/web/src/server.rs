@@ -6,6 +6,7 @@
 
 mod dispatch;
 mod etag;
+mod first_link;
 mod page;
 mod tls;
 
@@ -18,7 +19,6 @@ use anyhow::Context as _;
 use axum::{Extension, Router, middleware};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use runtime::health::{self, Health};
 use runtime::manager;
@@ -31,6 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::api::live::{Live, Sources};
 use crate::api::{self, Api, CommandDesk, Replays, SharedBroker};
 use crate::enrolment::{self, Enrolling, Issuer};
 use crate::guard::{self, Peer};
@@ -41,7 +42,7 @@ use tls::Certificates;
 pub(crate) use tls::TlsFiles;
 
 /// Connections at one time; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 1_024;
+const CONNECTIONS_MAX: u32 = 1_024;
 /// Largest head of a request (hyper's least is 8 KiB).
 const HEAD_MAX_BYTES: usize = 16 * 1024;
 /// Longest time for a request's head, and for a connection without a request.
@@ -66,6 +67,7 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("listening on {} (WEGWEISER_WEB_LISTEN)", settings.listen))?;
+    let address = listener.local_addr()?;
     let health = Health::default();
     let issuer = match &settings.enrolment {
         Some(enrolment) => Some(Issuer::open(enrolment, walled.clone())?),
@@ -85,6 +87,10 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     let broker = (settings.broker.clone(), connection.clone(), asker);
     let meter = metrics.meter();
     let watched = readiness::watch(&health, rings.clone(), &walled, broker, meter, &stop);
+    let sources = Sources { broker: connection.clone(), walled: walled.clone() };
+    let live = Live::new(sources, &metrics.meter(), &stop);
+    let page = page_url(settings, address);
+    let offering = tokio::spawn(first_link::offer(page, walled.clone(), stop.clone()));
     let api = Api {
         rings,
         walled,
@@ -93,9 +99,11 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
         behind,
         commands: CommandDesk::new(settings.command_keys.clone()),
         replays: Replays::at_the_usual_rate(),
+        lockout: Arc::default(),
+        live: live.clone(),
     };
     let secure = settings.tls.is_some();
-    tracing::info!(address = %listener.local_addr()?, tls = secure, "listening");
+    tracing::info!(%address, tls = secure, "listening");
     let doors = Doors {
         router: router(api, Enrolling::new(issuer), health.clone(), (&metrics, secure)),
         tls: acceptor,
@@ -107,11 +115,15 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
         }
     };
     let told = manager::keep_told(health.clone(), stop.clone());
-    let accepting = async {
-        let unready = notice(&health, settings.unready, &stop);
-        doors.accept(listener, unready).await;
+    let closing = CancellationToken::new();
+    let noticed = async {
+        notice(&health, settings.unready, &stop).await;
+        closing.cancel();
     };
-    let (followed, (), ()) = tokio::join!(follow, accepting, told);
+    let accepting = doors.accept(listener, &closing);
+    let (followed, (), (), ()) = tokio::join!(follow, accepting, noticed, told);
+    live.finish().await;
+    offering.await.context("offering a link")?;
     watched.join_all().await;
     if let Some(renewing) = renewing {
         renewing.await.context("answering renewals")?;
@@ -120,6 +132,12 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     metrics.finish().await;
     tracing::info!("stopped");
     followed
+}
+
+/// Where people find the page.
+fn page_url(settings: &WebSettings, address: SocketAddr) -> String {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    settings.url.clone().unwrap_or_else(|| format!("{scheme}://{address}"))
 }
 
 fn router(
@@ -154,15 +172,13 @@ struct Doors {
 }
 
 impl Doors {
-    /// Takes connections until `closing` is done, and then answers those that are there.
-    async fn accept(&self, listener: TcpListener, closing: impl Future<Output = ()>) {
-        let graceful = GracefulShutdown::new();
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut closing = pin!(closing);
+    /// Takes connections until `closing`, and then answers those that are there.
+    async fn accept(&self, listener: TcpListener, closing: &CancellationToken) {
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
         loop {
             let accepted = tokio::select! {
                 accepted = next(&listener, &permits) => accepted,
-                () = &mut closing => break,
+                () = closing.cancelled() => break,
             };
             let (stream, peer, permit) = match accepted {
                 Ok(accepted) => accepted,
@@ -174,12 +190,12 @@ impl Doors {
             };
             // Handlers see who is at the other end.
             let router = self.router.clone().layer(Extension(Peer(peer.ip().to_canonical())));
-            let (tls, watcher) = (self.tls.clone(), graceful.watcher());
+            let (tls, stop) = (self.tls.clone(), closing.clone());
             tokio::spawn(async move {
                 match tls {
-                    None => serve(stream, router, watcher).await,
+                    None => serve(stream, router, stop).await,
                     Some(tls) => match timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => serve(stream, router, watcher).await,
+                        Ok(Ok(stream)) => serve(stream, router, stop).await,
                         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                         Err(_) => tracing::debug!("TLS handshake took too long"),
                     },
@@ -188,7 +204,8 @@ impl Doors {
             });
         }
         drop(listener);
-        if timeout(GRACE, graceful.shutdown()).await.is_err() {
+        // Whoever has all places knows that nobody else has one.
+        if timeout(GRACE, permits.acquire_many(CONNECTIONS_MAX)).await.is_err() {
             tracing::warn!(grace_seconds = GRACE.as_secs(), "connections were cut off");
         }
     }
@@ -197,12 +214,22 @@ impl Doors {
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
-    watcher: Watcher,
+    stop: CancellationToken,
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_MAX_BYTES);
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    if let Err(error) = watcher.watch(connection).await {
+    let connection = http
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
     }
 }

@@ -37,6 +37,13 @@ const UNREADY: Setting = Setting {
     unit: "seconds",
     help: "How long /readyz says no at the end before no more connections are taken; for whoever sends requests to several.",
 };
+const URL: Setting = Setting {
+    name: "WEGWEISER_WEB_URL",
+    default: None,
+    unit: "a URL such as https://wegweiser.example",
+    help: "Where people find the page, for the link of the first start; absent: made of \
+           WEGWEISER_WEB_LISTEN.",
+};
 const ENROLL_URL: Setting = Setting {
     name: "WEGWEISER_ENROLL_NATS_URL",
     default: None,
@@ -75,7 +82,7 @@ const COMMANDS: &[Setting] = &[COMMAND_KEYS, COMMAND_GRACE];
 const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 6..=10 * 366 * 86_400;
 const ENROLMENT: &[Setting] = &[ISSUING_KEYS, ENROLL_URL, ENROLL_CA, DEVICE_LIFETIME];
 const SETTINGS: [&[Setting]; 7] = [
-    &[LISTEN, TLS_CERT, TLS_KEY, UNREADY],
+    &[LISTEN, URL, TLS_CERT, TLS_KEY, UNREADY],
     ENROLMENT,
     COMMANDS,
     broker::SETTINGS,
@@ -88,6 +95,8 @@ const SETTINGS: [&[Setting]; 7] = [
 #[derive(Debug)]
 pub(crate) struct WebSettings {
     pub(crate) listen: SocketAddr,
+    /// Where people find the page, without a slash at its end; `None`: where it listens.
+    pub(crate) url: Option<String>,
     /// `None`: plain, on loopback.
     pub(crate) tls: Option<TlsFiles>,
     /// How long it is not ready before it takes no more connections.
@@ -132,6 +141,7 @@ impl WebSettings {
         let broker = BrokerSettings::read(&mut reader, "wegweiser-web");
         let settings = Self {
             listen: listen(&mut reader, tls.is_some()),
+            url: reader.optional(&URL).map(|url| url.trim_end_matches('/').to_owned()),
             tls,
             unready: reader.seconds(&UNREADY, 0..=60),
             enrolment: enrolment(&mut reader, &broker),

@@ -193,6 +193,15 @@ async fn services_may_do_their_own_work_and_no_more() {
         assert!(web.refuses_publish(subject).await, "{subject}");
     }
     assert!(!web.refuses_publish(&command).await);
+    // It listens along with what people watch, and with nothing else.
+    for subject in
+        ["tenant.*.device.*.status.heartbeat", "tenant.*.device.*.command", "dead.>", "tenant.*.>"]
+    {
+        assert!(web.refuses_subscribe(subject).await, "{subject}");
+    }
+    for subject in ["tenant.*.demo.system.*.*", "tenant.*.device.*.response", "dead.*.*.*.*"] {
+        assert!(!web.refuses_subscribe(subject).await, "{subject}");
+    }
 }
 
 #[tokio::test]

@@ -24,7 +24,8 @@ pub(super) fn unpack(package: &str, into: &Path) -> Result<()> {
 pub(super) fn programs(stack: &Path, packages: &[&str], program: &str) -> Result<PathBuf> {
     let first = packages.first().copied().unwrap_or_default();
     let inside = format!("usr/bin/{program}");
-    let unpack_all = |directory: &Path| packages.iter().try_for_each(|name| unpack(name, directory));
+    let unpack_all =
+        |directory: &Path| packages.iter().try_for_each(|name| unpack(name, directory));
     Ok(once(stack, first, &inside, unpack_all)?.join("usr/bin"))
 }
 
@@ -32,7 +33,8 @@ pub(super) fn programs(stack: &Path, packages: &[&str], program: &str) -> Result
 /// returns the directory that stands for `/`. `program` is what it must hold.
 pub(super) fn with_dependencies(stack: &Path, package: &str, program: &str) -> Result<PathBuf> {
     once(stack, package, program, |directory| {
-        fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+        fs::create_dir_all(directory)
+            .with_context(|| format!("creating {}", directory.display()))?;
         let lists = own_lists(directory)?;
         for name in missing(package, &lists)? {
             download(&name, directory, &lists)?;

@@ -12,17 +12,19 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use utoipa::PartialSchema as _;
 use utoipa::openapi::path::{Operation, Paths};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, Info, OpenApi, Ref, RefOr, Response, ResponseBuilder, SecurityRequirement,
 };
 use utoipa_axum::router::OpenApiRouter;
 
+use super::session::COOKIE;
 use crate::problem::Problem;
 
 /// Where the document is.
 const PATH: &str = "/v1/openapi.json";
 const BEARER: &str = "token";
+const SESSION: &str = "session";
 /// What any request may be answered with, whatever it asks for.
 const ALWAYS: [(&str, &str); 6] = [
     ("400", "Something in the request has to be corrected; `field` says what."),
@@ -46,6 +48,8 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     let components = document.components.get_or_insert_default();
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let cookie = ApiKey::Cookie(ApiKeyValue::new(COOKIE));
+    components.add_security_scheme(SESSION, SecurityScheme::ApiKey(cookie));
     components.schemas.insert("Problem".to_owned(), Problem::schema());
     OpenApiRouter::with_openapi(document)
 }
@@ -80,9 +84,11 @@ fn complete(document: &mut OpenApi) {
 
 fn complete_operation(operation: &mut Operation) {
     // A handler that asks for no sign-in says so with `security(())`.
-    let signed_in = if operation.security.is_some() { &[][..] } else { &SIGNED_IN[..] };
+    let is_open = operation.security.as_deref() == Some(&[SecurityRequirement::default()]);
+    let signed_in = if is_open { &[][..] } else { &SIGNED_IN[..] };
     if operation.security.is_none() {
-        operation.security = Some(vec![SecurityRequirement::new(BEARER, [""; 0])]);
+        let needs = |scheme| SecurityRequirement::new(scheme, [""; 0]);
+        operation.security = Some(vec![needs(BEARER), needs(SESSION)]);
     }
     let answers: &mut BTreeMap<String, RefOr<Response>> = &mut operation.responses.responses;
     for (status, text) in ALWAYS.iter().chain(signed_in) {

@@ -6,7 +6,7 @@
 
 mod document;
 mod issue;
-mod rate;
+pub(crate) mod rate;
 mod renewals;
 
 use std::sync::Arc;

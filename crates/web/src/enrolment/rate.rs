@@ -70,7 +70,7 @@ impl Tries {
 }
 
 /// Whoever has one IPv6 address has the whole /64.
-fn network(source: IpAddr) -> IpAddr {
+pub(crate) fn network(source: IpAddr) -> IpAddr {
     match source {
         IpAddr::V4(_) => source,
         IpAddr::V6(address) => {

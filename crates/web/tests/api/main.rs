@@ -6,5 +6,6 @@ mod fleet;
 mod page;
 mod readiness;
 mod reading;
+mod sessions;
 mod support;
 mod tls;

@@ -4,6 +4,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use devstack::{DatabaseAddress, Nats, Postgres, Redis};
@@ -91,6 +92,8 @@ pub(crate) struct Web {
     pub(crate) url: String,
     client: Client,
     admin: ApiToken,
+    /// Lines of its standard output.
+    said: mpsc::Receiver<String>,
 }
 
 impl Web {
@@ -108,6 +111,7 @@ impl Web {
             .env("METRICS_REDIS_PORT", servers.redis.port().to_string())
             .env("DATABASE_URL", servers.database.url().expose_secret())
             .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -121,7 +125,24 @@ impl Web {
         };
         // A full pipe would stop the service.
         std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
-        Self { child, url, client: Client::new(), admin: servers.admin.clone() }
+        let (lines, said) = mpsc::channel();
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        // Nobody may be left to read.
+        std::thread::spawn(move || {
+            output.map_while(Result::ok).for_each(|line| drop(lines.send(line)))
+        });
+        Self { child, url, client: Client::new(), admin: servers.admin.clone(), said }
+    }
+
+    /// What the link ends with that it prints for the first admin.
+    pub(crate) fn first_link(&self) -> String {
+        loop {
+            let line = self.said.recv_timeout(DEADLINE).unwrap();
+            if let Some((page, link)) = line.split_once("/#link=") {
+                assert_eq!(page, self.url);
+                return link.to_owned();
+            }
+        }
     }
 
     /// Asks with a token for everything.

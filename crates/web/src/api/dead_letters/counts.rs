@@ -7,6 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use broker::dead_letters::{LetterCount, LetterFilter};
+use protocol::TenantId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -59,6 +60,15 @@ impl Counts {
         });
         Self { total, groups: groups.collect() }
     }
+}
+
+/// How many letters of a tenant, or of all, there are.
+pub(crate) async fn letter_counts(api: &Api, tenant: Option<TenantId>) -> Result<Counts, Problem> {
+    let tenant = tenant.map(|tenant| tenant.to_string());
+    let filter = LetterFilter::new(None, None, tenant.as_deref(), None);
+    let filter = filter
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad query", error.to_string()))?;
+    Ok(Counts::of(api.broker()?.dead_letter_counts(&filter).await?.iter()))
 }
 
 /// How many letters there are, by stream and reason.

@@ -1,0 +1,234 @@
+//! Measures live push: sockets at points a second each, against real servers on this machine.
+//!
+//! `cargo run --release -p bench --bin live -- [SOCKETS] [POINTS_A_SECOND] [SECONDS]`
+//! (1000 10 20) starts NATS, Redis, Postgres and the built `wegweiser-web` beside it, has each socket
+//! watch a device of its own, publishes, and prints what the web service took of the machine and how
+//! long a point was under way from publish to socket. Everything shares the machine, so the figures
+//! are of a worst case.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement for people")]
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use devstack::{Nats, Postgres, Redis};
+use futures::{SinkExt as _, StreamExt as _};
+use protocol::{DeviceId, Heartbeat, TenantId, UnixMillis};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use storage::{
+    ApiRole, ApiToken, HeartbeatWrite, NewApiToken, OfflineRule, PostgresSettings, Records, Scope,
+};
+use tokio::task::JoinSet;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use uuid::Uuid;
+
+/// Sockets that are opened at one time.
+const OPENING: usize = 20;
+/// Clock ticks of /proc a second, the same on every Linux.
+const TICKS_A_SECOND: f64 = 100.0;
+
+struct Service {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Service {
+    fn start(nats: &Nats, redis: &Redis, postgres: &Postgres) -> Self {
+        let program = std::env::current_exe().unwrap();
+        let program = program.with_file_name("wegweiser-web");
+        let mut child = Command::new(&program)
+            .env_clear()
+            .env("WEGWEISER_WEB_LISTEN", "127.0.0.1:0")
+            .env("WEGWEISER_LOG_FORMAT", "json")
+            .env("NATS_URL", nats.url())
+            .env("METRICS_REDIS_HOST", redis.host())
+            .env("METRICS_REDIS_PORT", redis.port().to_string())
+            .env("DATABASE_URL", postgres.address().url().expose_secret())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; build it first", program.display()));
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (mut address, mut broker) = (None, false);
+        while address.is_none() || !broker {
+            let line: Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
+            if line["message"] == "listening" {
+                address = Some(line["address"].as_str().unwrap().to_owned());
+            }
+            broker |= line["message"] == "up" && line["part"] == "broker";
+        }
+        std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
+        Self { child, address: address.unwrap() }
+    }
+
+    /// Seconds on a processor so far.
+    fn processor_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<f64>().unwrap();
+        (ticks(11) + ticks(12)) / TICKS_A_SECOND
+    }
+
+    fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    }
+}
+
+/// Devices with a heartbeat each, and a token that sees them.
+async fn devices(postgres: &Postgres, count: usize) -> (TenantId, Vec<DeviceId>, ApiToken) {
+    let records = Records::open(&PostgresSettings {
+        url: postgres.address().url(),
+        password: None,
+        ca: None,
+        pool_connections: 2,
+        statement_timeout: Duration::from_secs(15),
+    })
+    .unwrap();
+    records.migrate().await.unwrap();
+    let (tenant, now) = (TenantId::new(Uuid::now_v7()), UnixMillis::now());
+    let ids: Vec<DeviceId> = (0..count).map(|_| DeviceId::new(Uuid::now_v7())).collect();
+    let beats: Vec<Heartbeat> = ids
+        .iter()
+        .map(|device| Heartbeat {
+            tenant,
+            device: *device,
+            at: now,
+            session: None,
+            agent_version: None,
+            interval_ms: None,
+            labels: protocol::Labels::default(),
+            details: "{}".into(),
+        })
+        .collect();
+    let writes: Vec<HeartbeatWrite<'_>> = beats
+        .iter()
+        .map(|heartbeat| HeartbeatWrite { heartbeat, number: None, received: now })
+        .collect();
+    let rule = OfflineRule { silence: Duration::from_secs(3_600), missed_heartbeats: 3 };
+    for written in records.write_heartbeats(&writes, &rule).await.unwrap() {
+        let _ = written.unwrap();
+    }
+    let token = ApiToken::generate();
+    let wanted = NewApiToken {
+        name: "bench",
+        scope: Scope::AllTenants,
+        role: ApiRole::Viewer,
+        expires_at: UnixMillis::new(now.get() + 3_600_000),
+        who: "bench",
+    };
+    records.create_api_token(&token, wanted).await.unwrap();
+    (tenant, ids, token)
+}
+
+/// Watches one device until `end`: how long each point was under way, in microseconds.
+async fn watch(
+    address: Arc<str>,
+    token: ApiToken,
+    device: DeviceId,
+    (clock, ready): (Instant, tokio::sync::mpsc::Sender<()>),
+    seconds: u64,
+) -> Vec<u64> {
+    let mut request = format!("ws://{address}/v1/live").into_client_request().unwrap();
+    let bearer = format!("Bearer {}", token.expose());
+    request.headers_mut().insert("authorization", bearer.parse().unwrap());
+    let (mut socket, _) = connect_async(request).await.unwrap();
+    let subscribe = json!({"subscribe": "metrics", "device": device}).to_string();
+    socket.send(Message::text(subscribe)).await.unwrap();
+    let mut under_way = Vec::new();
+    let mut end = None;
+    loop {
+        let last = end.unwrap_or_else(|| Instant::now() + Duration::from_secs(120));
+        let Ok(next) = tokio::time::timeout_at(last.into(), socket.next()).await else { break };
+        let Some(Ok(Message::Text(text))) = next else { continue };
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        match frame["type"].as_str().unwrap() {
+            "subscribed" => ready.send(()).await.unwrap(),
+            "refused" => panic!("{frame}"),
+            "points" => {
+                // The value is when it was published.
+                let now = u64::try_from(clock.elapsed().as_micros()).unwrap();
+                for point in frame["points"]["cpu_percent"].as_array().unwrap() {
+                    let sent = point[1].as_f64().unwrap();
+                    under_way.push(now.saturating_sub(sent as u64));
+                }
+                end.get_or_insert(Instant::now() + Duration::from_secs(seconds + 3));
+            }
+            _ => {}
+        }
+    }
+    under_way
+}
+
+#[tokio::main]
+async fn main() {
+    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().unwrap());
+    let sockets = usize::try_from(arguments.next().unwrap_or(1_000)).unwrap();
+    let a_second = arguments.next().unwrap_or(10);
+    let seconds = arguments.next().unwrap_or(20);
+    let nats = Nats::builder().start().unwrap();
+    let redis = Redis::builder().start().unwrap();
+    let postgres = Postgres::builder().fsync(false).start().unwrap();
+    let (tenant, devices, token) = devices(&postgres, sockets).await;
+    let service = Service::start(&nats, &redis, &postgres);
+    let (clock, address): (Instant, Arc<str>) = (Instant::now(), service.address.as_str().into());
+    let (ready, mut subscribed) = tokio::sync::mpsc::channel(OPENING);
+    let mut watching = JoinSet::new();
+    for (number, device) in devices.iter().enumerate() {
+        let about = (clock, ready.clone());
+        watching.spawn(watch(Arc::clone(&address), token.clone(), *device, about, seconds));
+        if number >= OPENING {
+            subscribed.recv().await.unwrap();
+        }
+    }
+    for _ in 0..devices.len().min(OPENING) {
+        subscribed.recv().await.unwrap();
+    }
+    let idle_mib = service.resident_mib();
+    // Past the second seed.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let broker = async_nats::connect(nats.url()).await.unwrap();
+    let (before, started) = (service.processor_seconds(), Instant::now());
+    let mut round =
+        tokio::time::interval(Duration::from_secs(1) / u32::try_from(a_second).unwrap());
+    for _ in 0..a_second * seconds {
+        round.tick().await;
+        for device in &devices {
+            let sent = clock.elapsed().as_micros();
+            let at = UnixMillis::now();
+            let payload = format!(
+                r#"{{"device_uuid":"{device}","tenant_uuid":"{tenant}","metric_type":"cpu_percent","value":{sent},"timestamp_ms":{at}}}"#
+            );
+            let subject = format!("tenant.{tenant}.demo.system.{device}.cpu_percent");
+            broker.publish(subject, payload.into()).await.unwrap();
+        }
+        broker.flush().await.unwrap();
+    }
+    let elapsed = started.elapsed().as_secs_f64();
+    let (cpu, busy_mib) = (service.processor_seconds() - before, service.resident_mib());
+    let mut under_way: Vec<u64> = watching.join_all().await.into_iter().flatten().collect();
+    under_way.sort_unstable();
+    let expected = u64::try_from(sockets).unwrap() * a_second * seconds;
+    let share = |percent: usize| under_way[(under_way.len() - 1) * percent / 100] as f64 / 1_000.0;
+    println!("sockets {sockets}, {a_second} points/s each, {seconds} s");
+    println!("points received {} of {expected}, published in {elapsed:.1} s", under_way.len());
+    println!("web: {:.2} cores, {idle_mib} MiB open, {busy_mib} MiB busy", cpu / elapsed);
+    println!(
+        "publish to socket: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
+        share(50),
+        share(99),
+        share(100)
+    );
+}
