@@ -3,6 +3,7 @@
 //! Promises: what a caller can correct names field, value and remedy; what a server is to blame
 //! for names the server and is a 503, never an empty answer.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use axum::Json;
@@ -43,7 +44,7 @@ pub(crate) struct Problem {
     remedy: Option<String>,
     /// As a header, where it is another than usual.
     #[serde(skip)]
-    retry_after_seconds: Option<u64>,
+    retry_after_seconds: Option<NonZeroU32>,
 }
 
 impl Problem {
@@ -114,10 +115,10 @@ impl Problem {
 
     /// Too many wrong tries.
     pub(crate) fn locked_out(wait: Duration) -> Self {
-        let seconds = wait.as_secs() + 1;
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
         let detail = format!("too many wrong tries; wait {seconds} s");
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "locked out", detail);
-        Self { retry_after_seconds: Some(seconds), ..problem }
+        Self { retry_after_seconds: NonZeroU32::new(seconds), ..problem }
     }
 
     /// More than a socket may have.
@@ -219,7 +220,10 @@ impl IntoResponse for Problem {
         let later = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
         if later.contains(&status) {
             let usual = HeaderValue::from_static(RETRY_AFTER_SECONDS);
-            headers.insert(RETRY_AFTER, wait.map_or(usual, HeaderValue::from));
+            headers.insert(
+                RETRY_AFTER,
+                wait.map_or(usual, |seconds| HeaderValue::from(seconds.get())),
+            );
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

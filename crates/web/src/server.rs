@@ -28,6 +28,7 @@ use storage::{Rings, Scope, WalledRecords};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -76,12 +77,7 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     let renewing = issuer.clone().map(|issuer| {
         tokio::spawn(enrolment::answer_renewals(settings.broker.clone(), issuer, stop.clone()))
     });
-    let dispatch = Dispatch {
-        records: walled.within(Scope::AllTenants),
-        grace: settings.command_grace,
-        figures: Figures::new(&metrics.meter()),
-    };
-    let dispatching = tokio::spawn(dispatch.run(settings.broker.clone(), stop.clone()));
+    let dispatching = dispatching(settings, &walled, &metrics, &stop);
     let connection = SharedBroker::default();
     let (asker, behind) = pipeline::behind();
     let broker = (settings.broker.clone(), connection.clone(), asker);
@@ -108,12 +104,6 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
         router: router(api, Enrolling::new(issuer), health.clone(), (&metrics, secure)),
         tls: acceptor,
     };
-    let follow = async {
-        match &certificates {
-            Some(certificates) => certificates.follow(&stop).await,
-            None => Ok(()),
-        }
-    };
     let told = manager::keep_told(health.clone(), stop.clone());
     let closing = CancellationToken::new();
     let noticed = async {
@@ -121,7 +111,8 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
         closing.cancel();
     };
     let accepting = doors.accept(listener, &closing);
-    let (followed, (), (), ()) = tokio::join!(follow, accepting, noticed, told);
+    let (followed, (), (), ()) =
+        tokio::join!(follow(certificates.as_deref(), &stop), accepting, noticed, told);
     live.finish().await;
     offering.await.context("offering a link")?;
     watched.join_all().await;
@@ -132,6 +123,32 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
     metrics.finish().await;
     tracing::info!("stopped");
     followed
+}
+
+/// Publishes commands in the background.
+fn dispatching(
+    settings: &WebSettings,
+    walled: &WalledRecords,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let dispatch = Dispatch {
+        records: walled.within(Scope::AllTenants),
+        grace: settings.command_grace,
+        figures: Figures::new(&metrics.meter()),
+    };
+    tokio::spawn(dispatch.run(settings.broker.clone(), stop.clone()))
+}
+
+/// Takes up renewed certificates, where there are any.
+async fn follow(
+    certificates: Option<&Certificates>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    match certificates {
+        Some(certificates) => certificates.follow(stop).await,
+        None => Ok(()),
+    }
 }
 
 /// Where people find the page.

@@ -6,7 +6,12 @@
 //! long a point was under way from publish to socket. Everything shares the machine, so the figures
 //! are of a worst case.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement for people")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a measurement for people"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -58,7 +63,7 @@ impl Service {
             .env("DATABASE_URL", postgres.address().url().expose_secret())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; build it first", program.display()));
+            .expect("wegweiser-web is built beside it");
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let (mut address, mut broker) = (None, false);
         while address.is_none() || !broker {
@@ -156,13 +161,14 @@ async fn watch(
         let frame: Value = serde_json::from_str(&text).unwrap();
         match frame["type"].as_str().unwrap() {
             "subscribed" => ready.send(()).await.unwrap(),
-            "refused" => panic!("{frame}"),
+            "refused" => return under_way,
             "points" => {
                 // The value is when it was published.
                 let now = u64::try_from(clock.elapsed().as_micros()).unwrap();
                 for point in frame["points"]["cpu_percent"].as_array().unwrap() {
-                    let sent = point[1].as_f64().unwrap();
-                    under_way.push(now.saturating_sub(sent as u64));
+                    let sent = point[1].to_string();
+                    let sent: u64 = sent.trim_end_matches(".0").parse().unwrap();
+                    under_way.push(now.saturating_sub(sent));
                 }
                 end.get_or_insert(Instant::now() + Duration::from_secs(seconds + 3));
             }
@@ -207,7 +213,7 @@ async fn main() {
         round.tick().await;
         for device in &devices {
             let sent = clock.elapsed().as_micros();
-            let at = UnixMillis::now();
+            let at = UnixMillis::now().get();
             let payload = format!(
                 r#"{{"device_uuid":"{device}","tenant_uuid":"{tenant}","metric_type":"cpu_percent","value":{sent},"timestamp_ms":{at}}}"#
             );
