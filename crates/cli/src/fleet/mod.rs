@@ -87,9 +87,9 @@ pub(crate) struct FleetCommand {
     /// they begin is a line of executions.log there.
     #[arg(long, value_name = "DIRECTORY")]
     commands: Option<PathBuf>,
-    /// How long a command lasts at most; each takes its own share of that.
-    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "0s")]
-    commands_last: Duration,
+    /// How long a command lasts at most, each its own share of that; without it, no time at all.
+    #[arg(long, value_name = "SPAN", value_parser = span, requires = "commands")]
+    commands_last: Option<Duration>,
     #[command(flatten)]
     knobs: Knobs,
     /// Another seed gives other devices.
@@ -110,7 +110,7 @@ pub(crate) async fn run(command: FleetCommand) -> anyhow::Result<ExitCode> {
     let members = members::members(command.seed, &tenants, command.devices);
     members::check_keys(&keys, &members)?;
     let commands = match &command.commands {
-        Some(dir) => Some(Arc::new(CommandPlace::make(dir, &keys, command.commands_last)?)),
+        Some(dir) => Some(Arc::new(CommandPlace::make(dir, &keys, command.commands_last.unwrap_or_default())?)),
         None => None,
     };
     let places = Arc::new(device::CredsPlace::make(&broker, keys, command.reconnect_spread)?);
