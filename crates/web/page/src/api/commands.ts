@@ -1,11 +1,9 @@
-// Commands to devices: what can be ordered, and what became of it.
+// Commands to devices: what was ordered, and what became of it.
 
 import { ask, get } from "./http";
-import type { CommandEvent } from "./live";
 
 export type CommandState =
-  | "created"
-  | "sent"
+  | "queued"
   | "delivered"
   | "running"
   | "succeeded"
@@ -22,21 +20,33 @@ export interface Order {
   kind: string;
   arguments: Record<string, unknown>;
   state: CommandState;
-  requester: string | null;
+  requester: string;
   created_at: number;
-  sent_at: number | null;
-  delivered_at: number | null;
-  started_at: number | null;
-  finished_at: number | null;
+  /** When its stream confirmed it; null: it waits to be sent. */
+  published_at: number | null;
   expires_at: number;
-  timeout_ms: number | null;
-  reason: { code: string; text: string } | null;
+  timeout_ms: number;
+  /** Whether it ended by the service's clock, not by the device's word. */
+  assumed: boolean;
+  reason_code: string | null;
+  reason_text: string | null;
+}
+
+export interface Transition {
+  state: CommandState;
+  at: number;
+  device_at: number | null;
+  by: string;
+}
+
+export interface OrderWhole extends Order {
+  transitions: Transition[];
   result: unknown;
 }
 
 export interface OrderPage {
   commands: Order[];
-  next: string | null;
+  next: number | null;
 }
 
 /** States that nothing follows. */
@@ -48,33 +58,40 @@ const FINAL: readonly CommandState[] = [
   "rejected",
   "expired",
 ];
+const LISTED = 50;
+
+export const ORDERS_PATH = "/v1/commands";
 
 export function isFinal(state: CommandState): boolean {
   return FINAL.includes(state);
 }
 
-export const ordersPath = (device: string) => `/v1/devices/${device}/commands`;
-
 export function listOrders(device: string, abort: AbortSignal): Promise<OrderPage> {
-  return get<OrderPage>(ordersPath(device), { limit: 50 }, abort);
+  return get<OrderPage>(ORDERS_PATH, { device, limit: LISTED }, abort);
 }
 
-export function showOrder(
-  command: string,
-  abort: AbortSignal,
-): Promise<Order & { events?: CommandEvent[] }> {
-  return get(`/v1/commands/${command}`, {}, abort);
+export function showOrder(command: string, abort: AbortSignal): Promise<OrderWhole> {
+  return get<OrderWhole>(`${ORDERS_PATH}/${command}`, {}, abort);
 }
 
 export interface NewOrder {
+  devices: string[];
   kind: string;
   arguments: Record<string, unknown>;
 }
 
-export function sendOrder(device: string, order: NewOrder): Promise<Order> {
-  return ask<Order>("POST", ordersPath(device), { body: order });
+/** Orders it, and returns the id of the command to the one device. */
+export async function sendOrder(order: NewOrder): Promise<string> {
+  const sent = await ask<{ commands: { command: string }[] }>("POST", ORDERS_PATH, { body: order });
+  const first = sent.commands[0];
+  if (!first) throw new Error("the service named no command");
+  return first.command;
 }
 
-export function cancelOrder(command: string): Promise<unknown> {
-  return ask("POST", `/v1/commands/${command}/cancel`);
+export interface Taken {
+  outcome: "cancelled" | "asked" | "ended_before" | "cannot_be_reached";
+}
+
+export function cancelOrder(command: string): Promise<Taken> {
+  return ask<Taken>("POST", `${ORDERS_PATH}/${command}/cancel`);
 }

@@ -2,13 +2,12 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { OrderPage } from "../../api/commands";
-import { isFinal, listOrders, type Order, ordersPath, sendOrder } from "../../api/commands";
+import { isFinal, listOrders, ORDERS_PATH, type OrderPage, sendOrder } from "../../api/commands";
 import type { Problem } from "../../api/http";
 import { asProblem, type Resource, useResource } from "../../api/resource";
 import type { DeviceWhole } from "../../api/types";
 import { Empty, Failed, Loaded } from "../../parts/notice";
-import { SameAs } from "../../parts/same_as";
+import { quoted, SameAs } from "../../parts/same_as";
 import { Ago, Foreign } from "../../parts/text";
 import { query, setQuery } from "../../route";
 import { argumentsOf, type Field, inWords, KINDS, type Kind } from "./kinds";
@@ -33,7 +32,7 @@ export function CommandsTab({ device, row, mayOrder }: Props) {
           <NewOrder
             device={device}
             isOnline={row?.online ?? true}
-            sent={(order) => sentNow(order, orders)}
+            sent={(command) => sentNow(command, orders)}
           />
         ) : (
           <p class="small soft">Your role shows commands; ordering them takes the role operator.</p>
@@ -59,10 +58,9 @@ export function CommandsTab({ device, row, mayOrder }: Props) {
   );
 }
 
-function sentNow(order: Order, orders: Resource<OrderPage>): void {
-  const known = orders.data.peek();
-  if (known) orders.data.value = { ...known, commands: [order, ...known.commands] };
-  setQuery({ command: order.command });
+function sentNow(command: string, orders: Resource<OrderPage>): void {
+  void orders.refresh();
+  setQuery({ command });
 }
 
 function NewOrder({
@@ -72,21 +70,25 @@ function NewOrder({
 }: {
   device: string;
   isOnline: boolean;
-  sent: (order: Order) => void;
+  sent: (command: string) => void;
 }) {
   const name = useSignal("ping");
   const typed = useSignal<Record<string, string>>({});
   const problem = useSignal<Problem | undefined>(undefined);
   const isSending = useSignal(false);
   const kind = KINDS.find((one) => one.name === name.value) ?? (KINDS[0] as Kind);
-  const order = { kind: kind.name, arguments: argumentsOf(kind, typed.value) };
+  const order = {
+    devices: [device],
+    kind: kind.name,
+    arguments: argumentsOf(kind, typed.value),
+  };
 
   const submit = async (event: Event) => {
     event.preventDefault();
     isSending.value = true;
     problem.value = undefined;
     try {
-      sent(await sendOrder(device, order));
+      sent(await sendOrder(order));
     } catch (error) {
       problem.value = asProblem(error);
     } finally {
@@ -136,13 +138,20 @@ function NewOrder({
             {isSending.value ? "Sending" : "Send"}
           </button>
           <SameAs
-            command={`wegweiser command send ${device} ${kind.name} '${JSON.stringify(order.arguments)}'`}
-            request={{ method: "POST", path: ordersPath(device), body: order }}
+            command={commandText(device, order)}
+            request={{ method: "POST", path: ORDERS_PATH, body: order }}
           />
         </div>
       </div>
     </form>
   );
+}
+
+/** The order as an operator types it. */
+function commandText(device: string, order: { kind: string; arguments: object }): string {
+  const args = JSON.stringify(order.arguments);
+  const given = args === "{}" ? "" : ` --arguments ${quoted(args)}`;
+  return `wegweiser command send ${order.kind} --device ${device}${given} --wait`;
 }
 
 function Input({

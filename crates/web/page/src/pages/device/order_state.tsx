@@ -4,8 +4,7 @@ import type { CommandState } from "../../api/commands";
 import { State, type Tone } from "../../parts/state";
 
 const LOOKS: Record<CommandState, [Tone, string]> = {
-  created: ["idle", "written down"],
-  sent: ["idle", "sent"],
+  queued: ["idle", "waiting"],
   delivered: ["idle", "taken"],
   running: ["warn", "running"],
   succeeded: ["good", "done"],

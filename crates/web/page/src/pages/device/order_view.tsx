@@ -2,11 +2,17 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { cancelOrder, isFinal, type Order, showOrder } from "../../api/commands";
+import {
+  cancelOrder,
+  isFinal,
+  type OrderWhole,
+  showOrder,
+  type Taken,
+} from "../../api/commands";
 import type { Problem } from "../../api/http";
 import { type CommandEvent, subscribe } from "../../api/live";
 import { asProblem, useResource } from "../../api/resource";
-import { Copyable } from "../../parts/copy";
+import { Copyable, say } from "../../parts/copy";
 import { Failed, Loaded } from "../../parts/notice";
 import { SameAs } from "../../parts/same_as";
 import { Foreign } from "../../parts/text";
@@ -14,6 +20,17 @@ import { inertLines } from "../../text/inert";
 import { clock, exact, span } from "../../text/time";
 import { inWords } from "./kinds";
 import { OrderState } from "./order_state";
+
+/** What is pushed may be ahead of the records: they are asked again. */
+const READ_EVERY_MS = 2_000;
+
+/** What became of taking a command back. */
+const TAKEN: Record<Taken["outcome"], string> = {
+  cancelled: "Taken back: its device never gets it",
+  asked: "Its device is told to end it",
+  ended_before: "It had ended before",
+  cannot_be_reached: "A device of the first generation cannot be told",
+};
 
 interface Props {
   command: string;
@@ -23,7 +40,7 @@ interface Props {
 }
 
 export function OrderView({ command, device, mayCancel, changed }: Props) {
-  const order = useResource((abort) => showOrder(command, abort), [command]);
+  const order = useResource((abort) => showOrder(command, abort), [command], READ_EVERY_MS);
   const events = useSignal<ReadonlyMap<number, CommandEvent>>(new Map());
   useEffect(() => {
     return subscribe({
@@ -64,14 +81,15 @@ function Head({
   mayCancel,
   changed,
 }: {
-  told: Order;
+  told: OrderWhole;
   mayCancel: boolean;
   changed: () => unknown;
 }) {
   const problem = useSignal<Problem | undefined>(undefined);
   const cancel = async () => {
     try {
-      await cancelOrder(told.command);
+      const { outcome } = await cancelOrder(told.command);
+      say(TAKEN[outcome]);
       problem.value = undefined;
       changed();
     } catch (error) {
@@ -109,19 +127,16 @@ function Head({
 }
 
 /** When it was where, and how long each took. */
-function Steps({ told }: { told: Order }) {
-  const steps: [string, number | null][] = [
-    ["written down", told.created_at],
-    ["sent", told.sent_at],
-    ["taken", told.delivered_at],
-    ["started", told.started_at],
-    ["ended", told.finished_at],
-  ];
-  const known = steps.filter((step): step is [string, number] => step[1] !== null);
+function Steps({ told }: { told: OrderWhole }) {
+  const steps: [string, number][] = [["ordered", told.created_at]];
+  if (told.published_at !== null) steps.push(["sent", told.published_at]);
+  for (const { state, at } of told.transitions) {
+    if (state !== "queued") steps.push([state.replaceAll("_", " "), at]);
+  }
   return (
     <ol class="steps">
-      {known.map(([word, at], index) => {
-        const before = known[index - 1]?.[1];
+      {steps.map(([word, at], index) => {
+        const before = steps[index - 1]?.[1];
         return (
           <li key={word}>
             <span class="soft">{word}</span>
@@ -135,13 +150,20 @@ function Steps({ told }: { told: Order }) {
   );
 }
 
-function Output({ told, events }: { told: Order; events: ReadonlyMap<number, CommandEvent> }) {
+function Output({
+  told,
+  events,
+}: {
+  told: OrderWhole;
+  events: ReadonlyMap<number, CommandEvent>;
+}) {
   const place = useRef<HTMLPreElement>(null);
   const isAtEnd = useRef(true);
   const sorted = [...events.values()].sort((a, b) => a.number - b.number);
   const chunks = sorted.filter((event) => event.event === "output");
   const end = sorted.find((event) => event.event === "finished");
-  const reason = told.reason ?? end?.reason ?? null;
+  const code = told.reason_code ?? end?.reason?.code;
+  const words = told.reason_text ?? end?.reason?.text ?? "";
   const result = told.result ?? end?.result;
   // Follows the end while the reader is there, and stays where he has scrolled to.
   useLayoutEffect(() => {
@@ -149,9 +171,10 @@ function Output({ told, events }: { told: Order; events: ReadonlyMap<number, Com
   }, [chunks.length]);
   return (
     <>
-      {reason && (
+      {code && (
         <div class="failed">
-          <b>{reason.code.replaceAll("_", " ")}</b> <Foreign>{reason.text}</Foreign>
+          <b>{code.replaceAll("_", " ")}</b> <Foreign>{words}</Foreign>
+          {told.assumed && " Assumed by the service's clock; the device's own word may still come."}
         </div>
       )}
       <pre
