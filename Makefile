@@ -32,7 +32,7 @@ programs: page
 
 # What it is built with is installed into `.stack/` where the machine lacks it.
 .PHONY: page
-page:
+page: ## Build the page that wegweiser-web serves; installs Node.js into .stack where there is none
 	cargo build --release --locked -p devstack --bin devstack
 	$(DEVSTACK) page
 
