@@ -23,7 +23,7 @@ pub(crate) const RATIO: Setting = Setting {
     name: "OTEL_TRACES_SAMPLER_ARG",
     default: Some("0.01"),
     unit: "a share from 0 to 1",
-    help: "Share of the traces that a traceidratio sampler records. Commands are always recorded.",
+    help: "Share of the traces that a traceidratio sampler records. A request that sends a command is always recorded.",
 };
 
 /// Marks the context of a root that is recorded whatever the ratio.

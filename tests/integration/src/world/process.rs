@@ -36,13 +36,15 @@ impl Process {
         dir: &Path,
     ) -> Result<Self> {
         let log = dir.join(format!("{program}-{}.log", Uuid::now_v7()));
+        // Both at the end of it, or what is printed would stand over what was logged.
+        let end = || File::options().create(true).append(true).open(&log);
         let child = Command::new(executable(program)?)
             .args(arguments)
             .env_clear()
             .envs(environment.iter().cloned())
             .stdin(Stdio::null())
-            .stdout(File::create(&log)?)
-            .stderr(File::options().append(true).open(&log)?)
+            .stdout(end()?)
+            .stderr(end()?)
             .spawn()
             .with_context(|| format!("start {program}"))?;
         Ok(Self { child, log })
