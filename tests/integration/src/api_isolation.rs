@@ -45,11 +45,16 @@ pub(crate) async fn belongings(world: &World, theirs: TenantId) -> Result<Ids> {
     let expires_at = UnixMillis::new(now_ms() + 3_600_000);
     let token = NewEnrollToken { tenant: theirs, uses: 1, expires_at, who: "story" };
     let token = records.create_enroll_token(&EnrollToken::generate(), token).await?;
+    let id = device.id.to_string();
+    let (code, said) = world.wegweiser(&["command", "send", "ping", "--device", &id]).await?;
+    anyhow::ensure!(code == 0, "{said}");
+    let command = said.trim().to_owned();
     let nobodys = || Uuid::now_v7().to_string();
     Ok(BTreeMap::from([
         ("device", (device.id.to_string(), DeviceId::new(Uuid::now_v7()).to_string())),
         ("tenant", (theirs.to_string(), nobodys())),
         ("token", (token.to_string(), nobodys())),
+        ("command", (command, nobodys())),
         ("sequence", ("1".to_owned(), "999".to_owned())),
     ]))
 }
@@ -58,7 +63,9 @@ pub(crate) async fn web(world: &World) -> Result<Process> {
     let name = format!("web_{}", Uuid::now_v7().simple());
     let password = SecretString::from("story");
     world.records()?.set_sign_in(&name, ProgramRole::Web, &password).await?;
-    world.web(devstack::DatabaseAddress { user: name, password, ..world.database.clone() })
+    let database = devstack::DatabaseAddress { user: name, password, ..world.database.clone() };
+    let keys = world.path("keys/commands").display().to_string();
+    world.web_with(database, &[("WEGWEISER_ISSUING_KEYS", ""), ("WEGWEISER_COMMAND_KEYS", &keys)])
 }
 
 async fn token(world: &World, tenant: TenantId) -> Result<ApiToken> {

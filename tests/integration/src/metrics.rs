@@ -123,7 +123,7 @@ async fn the_web_service_shows_every_documented_figure_by_route() -> Result<()> 
     let device = world.device(0).await?.id;
     get(&web, ": listening", "/v1/devices").await?;
     get(&web, ": listening", &format!("/v1/devices/{device}")).await?;
-    get(&web, ": listening", &format!("/nowhere/{device}")).await?;
+    get(&web, ": listening", &format!("/v1/nowhere/{device}")).await?;
     let page = eventually("the connection to the broker", async || {
         let page = scrape(&web, ": listening").await?;
         Ok(page.names().contains("wegweiser_broker_reconnects_total").then_some(page))

@@ -125,7 +125,7 @@ struct Whole {
     command: CommandRow,
     transitions: Vec<Transition>,
     /// What its device said at its end.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     result: Option<Value>,
 }
 

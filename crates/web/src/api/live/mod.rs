@@ -72,16 +72,20 @@ impl Live {
                 .with_description("Live sockets that are open.")
                 .build(),
             shed: meter
-                .u64_counter("wegweiser_live_shed")
+                .u64_counter("wegweiser_live_shed_total")
                 .with_description(
                     "Live sockets that were closed because their client read too slowly.",
                 )
                 .build(),
             frames: meter
-                .u64_counter("wegweiser_live_frames")
+                .u64_counter("wegweiser_live_frames_total")
                 .with_description("Frames that were sent over live sockets.")
                 .build(),
         };
+        // There from the start, so that a rate has something to begin with.
+        figures.sockets.add(0, &[]);
+        figures.shed.add(0, &[]);
+        figures.frames.add(0, &[]);
         Self {
             hub: Hub::new(sources),
             places: Arc::new(Semaphore::new(SOCKETS_MAX)),
