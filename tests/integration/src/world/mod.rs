@@ -142,7 +142,17 @@ impl World {
     /// What `wegweiser` answers to an operator: its exit code and standard output; standard error
     /// where there is none.
     pub(crate) async fn wegweiser(&self, arguments: &[&str]) -> Result<(i32, String)> {
+        self.wegweiser_told(arguments, &[]).await
+    }
+
+    /// The same with variables of the story's own.
+    pub(crate) async fn wegweiser_told(
+        &self,
+        arguments: &[&str],
+        more: &[(&str, &str)],
+    ) -> Result<(i32, String)> {
         let mut environment = self.environment();
+        environment.extend(more.iter().map(|(name, value)| ((*name).into(), (*value).into())));
         let creds = self.backend_creds("operator")?;
         environment.push(("NATS_CREDS".to_owned(), creds.display().to_string()));
         let said = tokio::process::Command::new(process::executable("wegweiser")?)
