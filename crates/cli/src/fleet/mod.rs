@@ -110,7 +110,11 @@ pub(crate) async fn run(command: FleetCommand) -> anyhow::Result<ExitCode> {
     let members = members::members(command.seed, &tenants, command.devices);
     members::check_keys(&keys, &members)?;
     let commands = match &command.commands {
-        Some(dir) => Some(Arc::new(CommandPlace::make(dir, &keys, command.commands_last.unwrap_or_default())?)),
+        Some(dir) => Some(Arc::new(CommandPlace::make(
+            dir,
+            &keys,
+            command.commands_last.unwrap_or_default(),
+        )?)),
         None => None,
     };
     let places = Arc::new(device::CredsPlace::make(&broker, keys, command.reconnect_spread)?);
