@@ -119,7 +119,7 @@ export function TenantPage({ tenant }: { tenant: string }) {
                   </h1>
                   <TenantState state={told.state} />
                   <a href={`/?tenant=${tenant}`}>
-                    {counted(told.devices, "device")}, {count(told.online)} online
+                    {counted(told.devices, "registered device")}, {count(told.online)} online
                   </a>
                 </div>
                 <p class="soft small">
