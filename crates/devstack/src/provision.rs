@@ -63,6 +63,10 @@ pub(crate) fn prepare(stack: &Path) -> Result<Places> {
         ],
         &places.environment(),
     )?;
+    // Where the agents of a demo look, as enrolment would have left it.
+    let believed = programs::run(OPERATOR, &["command-key", "show"], &places.environment())?;
+    let path = places.creds.join("command-keys");
+    fs::write(&path, believed + "\n").with_context(|| format!("writing {}", path.display()))?;
     Ok(places)
 }
 
