@@ -7,6 +7,7 @@
 mod world;
 
 mod api_isolation;
+mod browser;
 mod commands;
 mod delivery;
 mod device_commands;

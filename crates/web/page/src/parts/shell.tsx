@@ -57,7 +57,7 @@ export function Bar() {
         <button
           type="button"
           class="plain"
-          aria-label="Search devices and pages"
+          aria-label="Search devices and pages, Ctrl K"
           onClick={() => {
             isPaletteOpen.value = true;
           }}
