@@ -71,22 +71,24 @@ function Row({ tenant }: { tenant: Tenant }) {
       class="picks"
       onClick={(event) => !(event.target as Element).closest("a, button") && go(to)}
     >
-      <td>
+      <td data-label="State">
         <TenantState state={tenant.state} />
       </td>
-      <td>
+      <td data-label="Name">
         <a href={to}>
           <Foreign>{tenant.name}</Foreign>
         </a>
       </td>
-      <td class="number">
+      <td data-label="Devices" class="number">
         <a href={`/?tenant=${tenant.tenant}`}>{count(tenant.devices)}</a>
       </td>
-      <td class="number">{count(tenant.online)}</td>
-      <td>
+      <td data-label="Online" class="number">
+        {count(tenant.online)}
+      </td>
+      <td data-label="Since">
         <Ago at={tenant.created_at} />
       </td>
-      <td>
+      <td data-label="Id">
         <ShortId id={tenant.tenant} />
       </td>
     </tr>
@@ -231,7 +233,9 @@ function Token({ token, changed }: { token: EnrolToken; changed: () => unknown }
   };
   return (
     <tr>
-      <td data-label="State">{isGood ? <State tone="good">good</State> : <State tone="idle">{word}</State>}</td>
+      <td data-label="State">
+        {isGood ? <State tone="good">good</State> : <State tone="idle">{word}</State>}
+      </td>
       <td data-label="Left" class="number">
         {count(token.uses_left)} of {count(token.uses)}
       </td>

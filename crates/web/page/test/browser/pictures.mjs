@@ -10,7 +10,7 @@ import { signIn, start } from "./browser.mjs";
 
 const { BASE, TOKEN_FILE, DEVICE, TENANT, OUT, ONLY } = process.env;
 const token = readFileSync(TOKEN_FILE, "utf8").trim();
-const SETTLE_MS = 2_500;
+const SETTLE_MS = 7_000;
 
 const pages = {
   fleet: "/",

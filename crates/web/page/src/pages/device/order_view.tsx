@@ -2,13 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import {
-  cancelOrder,
-  isFinal,
-  type OrderWhole,
-  showOrder,
-  type Taken,
-} from "../../api/commands";
+import { cancelOrder, isFinal, type OrderWhole, showOrder, type Taken } from "../../api/commands";
 import type { Problem } from "../../api/http";
 import { type CommandEvent, subscribe } from "../../api/live";
 import { asProblem, useResource } from "../../api/resource";
@@ -150,13 +144,7 @@ function Steps({ told }: { told: OrderWhole }) {
   );
 }
 
-function Output({
-  told,
-  events,
-}: {
-  told: OrderWhole;
-  events: ReadonlyMap<number, CommandEvent>;
-}) {
+function Output({ told, events }: { told: OrderWhole; events: ReadonlyMap<number, CommandEvent> }) {
   const place = useRef<HTMLPreElement>(null);
   const isAtEnd = useRef(true);
   const sorted = [...events.values()].sort((a, b) => a.number - b.number);
