@@ -214,6 +214,9 @@ impl Demo {
             ];
             let spool = self.dir.join(format!("{agent}-spool")).display().to_string();
             environment.push(("WEGWEISER_AGENT_SPOOL_DIR", spool));
+            // Each its own: their credentials lie side by side.
+            let commands = self.dir.join(format!("{agent}-commands")).display().to_string();
+            environment.push(("WEGWEISER_AGENT_COMMANDS_DIR", commands));
             let args = vec!["run".to_owned()];
             let sender = Service::start(&agent, "wegweiser-agent", args, environment, &self.dir)?;
             let pid = sender.pid();
@@ -230,6 +233,8 @@ impl Demo {
             args.extend(["--tenant".to_owned(), tenant.to_owned()]);
         }
         args.extend(["--ledger".to_owned(), self.ledger()]);
+        let commands = self.dir.join("fleet-commands").display().to_string();
+        args.extend(["--commands".to_owned(), commands]);
         let operator = provision::operator_environment(&self.servers, &self.places);
         let fleet = Service::start("fleet", "wegweiser", args, operator, &self.dir)?;
         self.senders.push(fleet);
