@@ -9,6 +9,7 @@ use std::time::Duration;
 use broker::{BrokerSettings, SpoolSettings};
 use identity::Credentials;
 use protocol::{DeviceId, Labels, TenantId};
+use runtime::causes::chain;
 use runtime::settings::{Reader, Setting};
 use runtime::telemetry;
 
@@ -241,18 +242,6 @@ fn read_credentials(reader: &mut Reader, path: Option<&Path>) -> Option<Credenti
             None
         }
     }
-}
-
-/// An error with its causes, whose texts it leaves out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn read_device(reader: &mut Reader, credentials: &Credentials) -> Option<DeviceId> {

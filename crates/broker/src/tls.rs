@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_nats::ConnectOptions;
+use identity::refuse_open_file;
 use runtime::settings::{Reader, Setting};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -33,10 +34,6 @@ pub const NATS_CLIENT_KEY: Setting = Setting {
     unit: "a path to a PEM file",
     help: "Key of that client certificate, mode 0600.",
 };
-
-/// Permission bits that let others than the owner in.
-#[cfg(unix)]
-const OTHERS: u32 = 0o077;
 
 /// A certificate of ours and its key, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,24 +126,7 @@ fn because(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-#[cfg(unix)]
 fn refuse_open_key(path: &Path) -> Result<(), String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let shown = path.display();
-    let about = std::fs::metadata(path)
-        .map_err(|error| format!("{} {shown}: {error}", NATS_CLIENT_KEY.name))?;
-    let mode = about.permissions().mode() & 0o7777;
-    if mode & OTHERS != 0 {
-        return Err(format!(
-            "{} {shown} has mode {mode:04o}, which lets others in; run: chmod 0600 {shown}",
-            NATS_CLIENT_KEY.name
-        ));
-    }
-    Ok(())
-}
-
-/// Other systems guard files by other means than modes.
-#[cfg(not(unix))]
-fn refuse_open_key(_path: &Path) -> Result<(), String> {
-    Ok(())
+    refuse_open_file(path)
+        .map_err(|error| format!("{} {}", NATS_CLIENT_KEY.name, runtime::causes::chain(&error)))
 }

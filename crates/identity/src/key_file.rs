@@ -81,6 +81,15 @@ fn refuse_open_mode(path: &Path, about: &Metadata, wanted: u32) -> Result<(), Ke
     }
 }
 
+/// Checks that a file with a secret is closed to others, wherever a link to it leads.
+///
+/// # Errors
+/// It is open to others, or cannot be looked at.
+pub fn refuse_open_file(path: &Path) -> Result<(), KeyFileError> {
+    let about = fs::metadata(path).map_err(io_error("looking at", path))?;
+    refuse_open_mode(path, &about, FILE_MODE)
+}
+
 /// Reads a secret file, without the white space around it.
 pub(crate) fn read(path: &Path) -> Result<SecretString, KeyFileError> {
     // Not through a link: its target's directory could be open to others.

@@ -33,6 +33,6 @@ pub use issue::{DeviceRole, IssueError, issue_device, issue_device_jwt, issue_us
 pub use issuing::{Exported, IssuingKeys};
 pub use key::{KeyError, KeyKind, PublicKey, SecretKey};
 pub use key_dir::{KeyDir, KeyDirError, KeyDirLock};
-pub use key_file::KeyFileError;
+pub use key_file::{KeyFileError, refuse_open_file};
 pub use time::UnixSeconds;
 pub use token::{JWT_MAX_BYTES, TokenError, Unsigned, Verified};

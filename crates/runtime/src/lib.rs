@@ -4,8 +4,9 @@
 //! [`logs`] and traces, whose spans [`trace`] makes; [`metrics`] collects figures; [`shutdown`] turns
 //! signals into one token;
 //! [`retry`] paces what is tried again; [`health`] answers `/healthz`, `/readyz` and `/metrics`;
-//! [`manager`] tells systemd.
+//! [`manager`] tells systemd; [`causes`] says an error with what is behind it.
 
+pub mod causes;
 pub mod health;
 pub mod logs;
 pub mod manager;

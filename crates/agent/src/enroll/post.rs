@@ -17,6 +17,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use protocol::{EnrollAnswer, EnrollRequest};
+use runtime::causes::chain;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -125,16 +126,4 @@ fn trusting(ca: Option<&Path>) -> anyhow::Result<ClientConfig> {
         .with_safe_default_protocol_versions()
         .context("preparing TLS")?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// An error with its causes: why a certificate is not believed stands at the end.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -16,6 +16,7 @@ use protocol::command::{
 };
 use protocol::limits::COMMAND_LIFE_MAX_MS;
 use protocol::{Command, CommandId, Order, UnixMillis};
+use runtime::causes::chain;
 use runtime::shutdown::CancellationToken;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -341,16 +342,4 @@ impl<R: Runner> DeviceCommands<R> {
             })
         })
     }
-}
-
-/// An error with its causes, whose texts it leaves out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use data_encoding::BASE64URL_NOPAD;
 use protocol::{DeviceId, Labels, MetricType, TenantId};
 use serde::{Deserialize, Serialize};
@@ -254,11 +253,7 @@ async fn device(
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(Problem::unknown_device(device)),
         (Some((row, info)), true) => Ok(Json(WholeDevice { row, info })),
-        (Some(_), false) => Err(Problem::new(
-            StatusCode::CONFLICT,
-            "ambiguous device",
-            format!("device {device} reports under more than one tenant; give one a new UUID"),
-        )),
+        (Some(_), false) => Err(Problem::ambiguous_device(device)),
     }
 }
 

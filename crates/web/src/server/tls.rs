@@ -4,12 +4,12 @@
 //! connection lost; a broken renewal leaves the one in use and says so. Refuses: a key that does
 //! not belong to its certificate, and a key file that others can read.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use identity::refuse_open_file;
 use runtime::shutdown::CancellationToken;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -21,9 +21,6 @@ use tokio_rustls::TlsAcceptor;
 
 /// Between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// What nobody but the owner may have of the key file.
-const OTHERS: u32 = 0o077;
-
 /// Where certificate and key are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
@@ -106,22 +103,12 @@ fn read(files: &TlsFiles) -> anyhow::Result<CertifiedKey> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)
         .with_context(certificate)?;
-    refuse_open_key(&files.key)?;
+    let private = || "looking at WEGWEISER_WEB_TLS_KEY";
+    refuse_open_file(&files.key).with_context(private)?;
     let key = || format!("reading WEGWEISER_WEB_TLS_KEY {}", files.key.display());
     let secret = PrivateKeyDer::from_pem_file(&files.key).with_context(key)?;
     let provider = rustls::crypto::ring::default_provider();
     CertifiedKey::from_der(chain, secret, &provider).with_context(|| {
         format!("{} is not the key of {}", files.key.display(), files.certificate.display())
     })
-}
-
-fn refuse_open_key(path: &Path) -> anyhow::Result<()> {
-    let about = std::fs::metadata(path)
-        .with_context(|| format!("looking at WEGWEISER_WEB_TLS_KEY {}", path.display()))?;
-    let mode = about.permissions().mode() & 0o7777;
-    if mode & OTHERS != 0 {
-        let shown = path.display();
-        bail!("{shown} has mode {mode:04o}, which lets others in; run: chmod 0600 {shown}");
-    }
-    Ok(())
 }

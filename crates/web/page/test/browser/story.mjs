@@ -51,9 +51,12 @@ try {
   const processor = page.locator("canvas").first();
   await processor.waitFor();
   const before = await processor.screenshot();
-  await page.waitForFunction(() => (window.looks = (window.looks ?? 0) + 1) > 60, undefined, {
-    polling: 100,
-  });
+  const figure = page.locator("figure.chart figcaption").first();
+  const said = await figure.textContent();
+  await page.waitForFunction(
+    (said) => document.querySelector("figure.chart figcaption")?.textContent !== said,
+    said,
+  );
   hold("the chart moves", !before.equals(await processor.screenshot()));
   await accessible("the device");
 
