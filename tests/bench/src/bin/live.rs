@@ -18,6 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::stream;
 use devstack::{Nats, Postgres, Redis};
 use futures::{SinkExt as _, StreamExt as _};
 use protocol::{DeviceId, Heartbeat, TenantId, UnixMillis};
@@ -32,6 +33,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use uuid::Uuid;
 
+/// The stream that takes the points, as it is declared.
+const METRICS: &str = include_str!("../../../../nats/streams/METRICS/stream.json");
 /// Sockets that are opened at one time.
 const OPENING: usize = 20;
 /// Clock ticks of /proc a second, the same on every Linux.
@@ -159,9 +162,9 @@ async fn watch(
         let Ok(next) = tokio::time::timeout_at(last.into(), socket.next()).await else { break };
         let Some(Ok(Message::Text(text))) = next else { continue };
         let frame: Value = serde_json::from_str(&text).unwrap();
+        assert_ne!(frame["type"], "refused", "{frame}");
         match frame["type"].as_str().unwrap() {
             "subscribed" => ready.send(()).await.unwrap(),
-            "refused" => return under_way,
             "points" => {
                 // The value is when it was published.
                 let now = u64::try_from(clock.elapsed().as_micros()).unwrap();
@@ -184,7 +187,10 @@ async fn main() {
     let sockets = usize::try_from(arguments.next().unwrap_or(1_000)).unwrap();
     let a_second = arguments.next().unwrap_or(10);
     let seconds = arguments.next().unwrap_or(20);
-    let nats = Nats::builder().start().unwrap();
+    let nats = Nats::builder().config("jetstream {}").start().unwrap();
+    let broker = async_nats::connect(nats.url()).await.unwrap();
+    let stream = serde_json::from_str::<stream::Config>(METRICS).unwrap();
+    async_nats::jetstream::new(broker.clone()).create_stream(stream).await.unwrap();
     let redis = Redis::builder().start().unwrap();
     let postgres = Postgres::builder().fsync(false).start().unwrap();
     let (tenant, devices, token) = devices(&postgres, sockets).await;
@@ -205,7 +211,6 @@ async fn main() {
     let idle_mib = service.resident_mib();
     // Past the second seed.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let broker = async_nats::connect(nats.url()).await.unwrap();
     let (before, started) = (service.processor_seconds(), Instant::now());
     let mut round =
         tokio::time::interval(Duration::from_secs(1) / u32::try_from(a_second).unwrap());
