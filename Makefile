@@ -33,7 +33,7 @@ programs: page
 # What it is built with is installed into `.stack/` where the machine lacks it.
 .PHONY: page
 page: ## Build the page that wegweiser-web serves; installs Node.js into .stack where there is none
-	cargo build --release --locked -p devstack --bin devstack
+	cargo build --release --locked --workspace --bin devstack
 	$(DEVSTACK) page
 
 .PHONY: demo
@@ -80,12 +80,13 @@ streams-plan: programs ## Show how the broker's streams differ from nats/streams
 
 ##@ Change it
 
-# The programs first: tests start them. Missing servers are installed once, visibly.
+# The programs too: tests start them. Missing servers are installed once, visibly. Packages are
+# always chosen with `--workspace`: a part alone has other features, and all would be built again.
 .PHONY: test
 test: ## All tests, against real servers that they start themselves
-	cargo build --locked --workspace --bins
-	cargo run --quiet --locked -p devstack --bin devstack -- tools
-	cargo run --quiet --locked -p devstack --bin devstack -- page
+	cargo build --locked --workspace --bins --tests
+	target/debug/devstack tools
+	target/debug/devstack page
 	cargo test --locked --workspace
 
 .PHONY: check
@@ -113,16 +114,16 @@ check-dependencies: $(CARGO_DENY)
 
 .PHONY: docs-config
 docs-config: ## Write docs/configuration.md from what the programs say of their settings
-	cargo build --locked -p agent -p cli -p receiver -p web
+	cargo build --locked --workspace --bins
 	sh docs/configuration.sh target/debug > docs/configuration.md
 
 .PHONY: bench
 bench: programs ## Measure the pipeline beside its floors and peers on this machine (BENCH_RUNS=5 BENCH_LEGS=pipeline,peers)
-	cargo run --release --locked -p bench --bin bench
+	$(PROGRAMS)/bench
 
 .PHONY: chaos
 chaos: programs ## Break what can break and account for every message (CHAOS_SCALE=10 CHAOS_ONLY=poison,shares)
-	cargo run --release --locked -p chaos --bin chaos
+	$(PROGRAMS)/chaos
 
 # How long `make fuzz` tries.
 FUZZ_SECONDS ?= 60

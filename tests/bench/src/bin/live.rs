@@ -1,6 +1,6 @@
 //! Measures live push: sockets at points a second each, against real servers on this machine.
 //!
-//! `cargo run --release -p bench --bin live -- [SOCKETS] [POINTS_A_SECOND] [SECONDS]`
+//! `target/release/live [SOCKETS] [POINTS_A_SECOND] [SECONDS]`, after `make programs`
 //! (1000 10 20) starts NATS, Redis, Postgres and the built `wegweiser-web` beside it, has each socket
 //! watch a device of its own, publishes, and prints what the web service took of the machine and how
 //! long a point was under way from publish to socket. Everything shares the machine, so the figures
