@@ -1,9 +1,10 @@
 //! What devices answer moves their commands, in the statement that stores the answers.
 //!
 //! Promises: a late, repeated or shuffled event never sets a command back, and what was said last
-//! is final; only what ended by our clock gives way. An answer to no command of that device moves
-//! nothing. Rows are locked in one order for all receivers, so that none waits for another in a
-//! circle.
+//! is final; only an end that the device did not tell gives way: by our clock, or taken back. That
+//! holds also where nothing says that the message is out, since its publisher may have died before
+//! it noted that. An answer to no command of that device moves nothing. Rows are locked in one order
+//! for all receivers, so that none waits for another in a circle.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -52,7 +53,8 @@ event as (
     from event e join known using (command_uuid)
     where c.command_uuid = e.command_uuid
       and (wegweiser_command_rank(c.state) < wegweiser_command_rank(e.state)
-           or (c.assumed and wegweiser_command_rank(e.state) = 3))
+           or (wegweiser_command_rank(e.state) = 3
+               and c.moved_by <> 'device ' || c.device_uuid))
     returning c.command_uuid, c.tenant_uuid, c.state, c.moved_by, e.at, e.device_at
 ), begun as (
     insert into command_transitions (command_uuid, tenant_uuid, state, at, device_at, moved_by)

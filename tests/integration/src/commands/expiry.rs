@@ -5,7 +5,7 @@ use identity::DeviceRole;
 
 use super::desk::{acknowledge, device, finished, next, row, send, take, tell, until, way};
 use super::outbox::web_database;
-use crate::world::{World, eventually};
+use crate::world::{World, eventually, sql_client};
 
 #[tokio::test]
 async fn commands_wait_for_a_device_in_their_order_until_they_expire() -> Result<()> {
@@ -68,5 +68,29 @@ async fn commands_that_ended_by_our_clock_give_way_to_their_device() -> Result<(
     })
     .await?;
     assert_eq!(row(&world, command).await?.state.as_str(), "succeeded", "its first word is final");
+    Ok(())
+}
+
+#[tokio::test]
+async fn commands_whose_publisher_died_before_noting_it_give_way_to_their_device() -> Result<()> {
+    let world = World::start().await?;
+    let _receiver = world.receiver(&[])?;
+    let device = device(&world, 0, DeviceRole::Current).await?;
+    let command = send(&world, &device, &["ping", "--expires", "2s"]).await?;
+    take(&world, &device).await?;
+    // What such a publisher leaves behind: the message is out, and the records do not know it.
+    let database = sql_client(&world.database).await?;
+    database
+        .execute("update commands set published_at = null, stream_sequence = null", &[])
+        .await?;
+    eventually("its time is over", async || {
+        let over = "select count(*) from commands where expires_at < clock_timestamp()";
+        Ok((world.count(over).await? == 1).then_some(()))
+    })
+    .await?;
+    let _web = world.web(web_database(&world).await?)?;
+    until(&world, command, "expired").await?;
+    tell(&device, command, 0, finished("succeeded")).await?;
+    until(&world, command, "succeeded").await?;
     Ok(())
 }
