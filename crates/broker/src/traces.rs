@@ -4,7 +4,11 @@
 //! message carries a `traceparent` only where its trace is recorded.
 
 use async_nats::HeaderMap;
-use runtime::trace::{KeyValue, Span, SpanBuilder, SpanKind, TRACEPARENT};
+use protocol::{CommandId, Kind};
+use runtime::trace::{
+    KeyValue, Span, SpanBuilder, SpanContext, SpanKind, TARGET, TRACEPARENT, TracedSpan as _,
+};
+use tracing::field::Empty;
 
 /// What is done with messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,51 @@ impl Operation {
             .with_kind(self.kind())
             .with_attributes(attributes)
     }
+}
+
+/// A span of what is done with one command's message; it goes on with the trace of `origin`.
+pub(crate) fn command(
+    operation: Operation,
+    origin: Option<&SpanContext>,
+    (subject, id, bytes): (&str, &str, usize),
+) -> tracing::Span {
+    let (name, template) = (operation.name(), Kind::Command.template());
+    let kind = if operation == Operation::Send { "producer" } else { "consumer" };
+    let span = tracing::info_span!(
+        target: TARGET,
+        parent: None,
+        "message",
+        otel.name = format!("{name} {template}"),
+        otel.kind = kind,
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+        messaging.system = "nats",
+        messaging.operation.name = name,
+        "messaging.operation.type" = name,
+        messaging.destination.name = subject,
+        messaging.destination.template = template,
+        messaging.message.id = id,
+        messaging.message.body.size = i64::try_from(bytes).unwrap_or(i64::MAX),
+        "error.type" = Empty,
+    );
+    span.follows(origin);
+    span
+}
+
+/// A span of carrying a command out; what is told of it meanwhile stands below.
+pub(crate) fn execution(id: CommandId, origin: Option<&SpanContext>) -> tracing::Span {
+    let span = tracing::info_span!(
+        target: TARGET,
+        parent: None,
+        "execute",
+        otel.name = "execute command",
+        otel.kind = "internal",
+        wegweiser.command.id = %id,
+        wegweiser.command.kind = Empty,
+        wegweiser.command.outcome = Empty,
+    );
+    span.follows(origin);
+    span
 }
 
 /// A span of one message on its way into its stream.

@@ -13,6 +13,8 @@ pub struct Posting {
     pub device: DeviceId,
     /// What is published, byte for byte.
     pub message: String,
+    /// Where its trace goes on (W3C `traceparent`); beside the message, which is signed without it.
+    pub traceparent: Option<String>,
     /// From when on it is worth nothing.
     pub expires: UnixMillis,
     /// Whether somebody set out to publish it before, and it is not known what came of that.

@@ -1,5 +1,6 @@
 //! Builds the lanes, runs them side by side, and drains them within the grace time.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use broker::{Broker, BrokerSettings};
@@ -41,11 +42,11 @@ struct Tasks {
     doubt: Doubt,
 }
 
-/// Runs the receiver until `stop` and the end of its work, or of its grace time.
+/// Runs the receiver until it is `asked_to_stop` and its work, or its grace time, is over.
 pub(crate) async fn run(
     settings: &ReceiverSettings,
     metrics: runtime::metrics::Metrics,
-    stop: CancellationToken,
+    asked_to_stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let (health, meter) = (Health::default(), metrics.meter());
     let drained = CancellationToken::new();
@@ -58,7 +59,11 @@ pub(crate) async fn run(
         }
         None => None,
     };
-    let ended = work(settings, health, meter, stop).await;
+    let stop = CancellationToken::new();
+    let ended = tokio::select! {
+        ended = work(settings, health.clone(), meter, stop.clone()) => ended,
+        never = stop_once_told(&asked_to_stop, &health, &stop) => match never {},
+    };
     drained.cancel();
     if let Some(answering) = answering
         && tokio::time::timeout(FLUSH_TIMEOUT, answering).await.is_err()
@@ -66,6 +71,18 @@ pub(crate) async fn run(
         tracing::warn!("somebody still asked for /metrics");
     }
     ended
+}
+
+/// Nothing stops before `/readyz` says that it will.
+async fn stop_once_told(
+    asked_to_stop: &CancellationToken,
+    health: &Health,
+    stop: &CancellationToken,
+) -> Infallible {
+    asked_to_stop.cancelled().await;
+    health.drain();
+    stop.cancel();
+    std::future::pending().await
 }
 
 async fn work(

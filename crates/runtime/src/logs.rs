@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use opentelemetry_sdk::trace::SdkTracer;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +23,9 @@ use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, reload};
+use tracing_subscriber::{Layer, reload};
 
+use crate::trace;
 pub use filter::LogFilter;
 use flood::FloodLimit;
 use settings::LogFile;
@@ -52,21 +54,23 @@ impl Logs {
     }
 }
 
-/// Starts logging. Once, within tokio.
+/// Starts logging and, with a tracer, has the spans that are meant for traces leave by it. Once,
+/// within tokio.
 ///
 /// # Errors
 /// Logging was started before, the log file's folder cannot be used, or there is no signal handler.
-pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<Logs> {
-    let filter = EnvFilter::try_new(&settings.filter)?;
+pub(crate) fn start(settings: &LogSettings, tracer: Option<SdkTracer>) -> anyhow::Result<Logs> {
+    let filter = settings::parse(&settings.filter).map_err(anyhow::Error::msg)?;
     let (filter, handle) = reload::Layer::new(filter);
     let file = settings.file.as_ref().map(|file| to_file(file, settings.json)).transpose()?;
     let flood = FloodLimit::new(settings.burst_per_s);
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(flood.clone())
-        .with(to_standard_error(settings.json))
-        .with(file)
-        .try_init()?;
+    let lines = flood.clone().and_then(to_standard_error(settings.json)).and_then(file);
+    let logging = tracing_subscriber::registry().with(lines.with_filter(filter));
+    match tracer {
+        // Not a layer that does nothing: with one, what nobody wants would be asked for each time.
+        None => logging.try_init()?,
+        Some(tracer) => logging.with(trace::layer(tracer)).try_init()?,
+    }
     let (filter, stop) = (LogFilter::new(handle, &settings.filter), CancellationToken::new());
     let watched = match &settings.filter_file {
         Some(path) => Some((path.clone(), HangUps::listen()?)),

@@ -120,9 +120,12 @@ impl Telemetry {
 /// # Errors
 /// Logging was started before, its file cannot be written, or the OTLP exporter cannot be built.
 pub fn start(service: &'static str, settings: &TelemetrySettings) -> anyhow::Result<Telemetry> {
-    let logs = logs::start(&settings.logs)?;
-    let Some(sampling) = settings.otlp.traces else { return Ok(Telemetry { logs, traces: None }) };
+    let Some(sampling) = settings.otlp.traces else {
+        return Ok(Telemetry { logs: logs::start(&settings.logs, None)?, traces: None });
+    };
     let provider = otlp::traces(otlp::resource(service), sampling)?;
-    trace::switch_on(provider.tracer("wegweiser"));
+    let tracer = provider.tracer("wegweiser");
+    let logs = logs::start(&settings.logs, Some(tracer.clone()))?;
+    trace::switch_on(tracer);
     Ok(Telemetry { logs, traces: Some(provider) })
 }

@@ -4,10 +4,13 @@
 //! root that is not recorded nothing is built at all. A span ends when it is dropped. Refuses: to
 //! believe a trace that is told from outside in anything but where a span belongs.
 //!
-//! Spans are not the log's: a batch links to the messages that it is made of, and whether it is
-//! recorded depends on them, before anything of it is written down (docs/adr/0019).
+//! Spans here are made one by one: a batch links to the messages that it is made of, and whether it
+//! is recorded depends on them, before anything of it is written down (docs/adr/0019). Work with a
+//! scope of its own has spans of `tracing` ([`TracedSpan`]); each is the parent of what the other makes
+//! within it.
 
 mod sampling;
+mod spans;
 
 use std::sync::OnceLock;
 
@@ -20,9 +23,13 @@ use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracer;
 pub(crate) use sampling::{RATIO, SAMPLER, Sampling, Worthy};
+pub(crate) use spans::layer;
+pub use spans::{TARGET, TracedSpan};
 
 /// The header in which a message or a request tells of the span that made it (W3C Trace Context).
 pub const TRACEPARENT: &str = "traceparent";
+/// Length of one; what is longer is of a later version and not known here.
+const TRACEPARENT_BYTES: usize = 55;
 
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
@@ -46,12 +53,6 @@ pub struct Span(Option<Context>);
 /// Begins a trace, if the sampler takes it.
 pub fn root(builder: impl FnOnce() -> SpanBuilder) -> Span {
     TRACER.get().map_or_else(Span::default, |tracer| begin(tracer, builder(), &Context::new()))
-}
-
-/// Begins a trace of what a person asked for; ratios do not leave it out.
-pub fn worthy_root(builder: impl FnOnce() -> SpanBuilder) -> Span {
-    let Some(tracer) = TRACER.get() else { return Span::default() };
-    begin(tracer, builder(), &Context::new().with_value(Worthy))
 }
 
 /// Goes on with the trace of `origin`, which another process or another time began.
@@ -86,10 +87,25 @@ pub fn current() -> Option<SpanContext> {
     })
 }
 
-/// Reads a `traceparent`; `None` where nothing is traced here, or it is none.
+/// What a message or request tells of the current span; `None` where it is not recorded.
+#[must_use]
+pub fn current_traceparent() -> Option<String> {
+    current().as_ref().map(told_of)
+}
+
+fn told_of(origin: &SpanContext) -> String {
+    let flags = origin.trace_flags().to_u8();
+    format!("00-{}-{}-{flags:02x}", origin.trace_id(), origin.span_id())
+}
+
+/// Reads a `traceparent`, which anybody may have written; `None` where nothing is traced here, or it
+/// is none.
 #[must_use]
 pub fn origin(traceparent: &str) -> Option<SpanContext> {
     TRACER.get()?;
+    if traceparent.len() != TRACEPARENT_BYTES {
+        return None;
+    }
     let told =
         TraceContextPropagator::new().extract_with_context(&Context::new(), &One(traceparent));
     let origin = told.span().span_context().clone();
@@ -127,9 +143,7 @@ impl Span {
     /// What a message or request tells of this span; `None` where it is not recorded.
     #[must_use]
     pub fn traceparent(&self) -> Option<String> {
-        let origin = self.origin()?;
-        let flags = origin.trace_flags().to_u8();
-        Some(format!("00-{}-{}-{flags:02x}", origin.trace_id(), origin.span_id()))
+        self.origin().as_ref().map(told_of)
     }
 
     /// Where it belongs; `None` where it is not recorded.

@@ -3,8 +3,10 @@
 //! Promises: a span is part of the trace of what is written, and never begins one; it names tables
 //! and counts, no rows and no keys.
 
-use runtime::trace::{self, KeyValue, SpanBuilder, SpanKind};
-use tokio_postgres::Error;
+use std::time::SystemTime;
+
+use runtime::trace::{self, KeyValue, Link, SpanBuilder, SpanKind};
+use tokio_postgres::{Error, Row};
 
 use crate::Unavailable;
 use crate::sql_error::unavailable;
@@ -36,6 +38,35 @@ pub(crate) async fn insert<T>(
         Err(away) => span.failed("unavailable", away),
     }
     written
+}
+
+/// Most commands of one statement that tell in their traces that they moved.
+const MOVED_MAX: usize = 64;
+
+/// Tells of commands that a statement moved, each in the trace that ordered it, with a link to what
+/// it was moved with. `rows` have its `traceparent` second and its state third.
+pub(crate) fn moved(rows: &[Row], began: SystemTime) {
+    if !trace::is_on() {
+        return;
+    }
+    let with = trace::current().map(Link::with_context);
+    for row in rows.iter().take(MOVED_MAX) {
+        let origin = row.get::<_, Option<&str>>(1).and_then(trace::origin);
+        let Some(origin) = origin else { continue };
+        let state: &str = row.get(2);
+        drop(trace::after(&origin, || {
+            SpanBuilder::from_name("UPDATE commands")
+                .with_kind(SpanKind::Client)
+                .with_start_time(began)
+                .with_links(with.iter().cloned().collect())
+                .with_attributes([
+                    KeyValue::new("db.system.name", "postgresql"),
+                    KeyValue::new("db.operation.name", "UPDATE"),
+                    KeyValue::new("db.collection.name", "commands"),
+                    KeyValue::new("wegweiser.command.state", state.to_owned()),
+                ])
+        }));
+    }
 }
 
 /// Has Redis do several commands at once in a span of their own.

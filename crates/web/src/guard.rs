@@ -18,8 +18,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Histogram, Meter};
-use runtime::trace::{self, Span, SpanBuilder, SpanKind};
-use tracing::Instrument as _;
+use runtime::trace::{self, TracedSpan as _};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::problem::Problem;
@@ -71,11 +72,12 @@ pub(crate) async fn name_and_log(
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
     let started = Instant::now();
     let trace = traced(&request, &route);
-    let mut response = trace.of(next.run(request).instrument(span.clone())).await;
+    let answering = next.run(request).instrument(span.clone());
+    let mut response = answering.instrument(trace.clone()).await;
     let elapsed = started.elapsed();
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
-    trace.note(|| KeyValue::new("http.response.status_code", i64::from(status)));
+    trace.record("http.response.status_code", i64::from(status));
     if response.status().is_server_error() {
         trace.failed(response.status().as_str(), &"answered with an error");
     }
@@ -110,24 +112,30 @@ pub(crate) async fn fence(State(tls): State<bool>, request: Request, next: Next)
 
 /// The span of a request, below its caller's where that one tells of it.
 fn traced(request: &Request, route: &str) -> Span {
-    let begin = || {
-        let method = request.method().as_str();
-        SpanBuilder::from_name(format!("{method} {route}"))
-            .with_kind(SpanKind::Server)
-            .with_attributes([
-                KeyValue::new("http.request.method", method.to_owned()),
-                KeyValue::new("http.route", route.to_owned()),
-            ])
-    };
+    let method = request.method().as_str();
+    let span = tracing::info_span!(
+        target: trace::TARGET,
+        "request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+        http.request.method = method,
+        http.response.status_code = Empty,
+        http.route = route,
+        url.path = request.uri().path(),
+        "error.type" = Empty,
+    );
     let told = request.headers().get(trace::TRACEPARENT).and_then(|told| told.to_str().ok());
     match told.and_then(trace::origin) {
-        Some(caller) => trace::after(&caller, begin),
+        Some(caller) => span.follows(Some(&caller)),
         // Commands are recorded whatever the ratio.
         None if request.method() == Method::POST && route.starts_with(COMMANDS) => {
-            trace::worthy_root(begin)
+            span.is_asked_for();
         }
-        None => trace::root(begin),
+        None => span.follows(None),
     }
+    span
 }
 
 /// Refuses what is too long or not meant for us, and answers for what takes too long.

@@ -33,4 +33,5 @@ mod service;
 mod sessions;
 mod tidy;
 mod traces;
+mod units;
 mod walls;

@@ -6,9 +6,10 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use devstack::{Postgres, Redis};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::world::{Process, World, eventually, get};
+use crate::world::{Process, World, eventually, get, look, now_ms, scrape};
 
 fn signal(process: &Process, signal: Signal) -> Result<()> {
     let pid = Pid::from_raw(i32::try_from(process.id())?).context("a process id")?;
@@ -88,6 +89,45 @@ async fn the_web_service_is_not_ready_before_it_takes_no_more_connections() -> R
     .await?;
     assert_eq!(get(&web, ": listening", "/healthz").await?, "alive\n");
     assert!(web.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_receiver_says_that_it_drains_while_it_finishes_what_it_holds() -> Result<()> {
+    let (redis, postgres) = (Redis::builder().start()?, Postgres::builder().fsync(false).start()?);
+    let world = World::start_on(redis.port(), &postgres.address()).await?;
+    let path = world.path("notify");
+    let mut manager = Manager::at(&path)?;
+    let socket = path.display().to_string();
+    let told = [("NOTIFY_SOCKET", socket.as_str()), ("WATCHDOG_USEC", "500000")];
+    let mut receiver = world.receiver(&told)?;
+    manager.is_told("STATUS=ready").await?;
+    manager.is_told("WATCHDOG=1").await?;
+    assert_eq!(look(&receiver, "health listening", "/readyz").await?.0, 200);
+
+    // It is in the middle of a write, for as long as Redis does not answer.
+    redis.pause()?;
+    let device = world.device(0).await?;
+    device.point("uptime", now_ms(), 1.0).await?;
+    eventually("a point in hand", async || {
+        let page = scrape(&receiver, "health listening").await?;
+        Ok(page.is(r#"wegweiser_held_messages{stream="METRICS"}"#, 1.0).then_some(()))
+    })
+    .await?;
+    signal(&receiver, Signal::TERM)?;
+    let said = eventually("not ready, and still answering", async || {
+        let (status, said) = look(&receiver, "health listening", "/readyz").await?;
+        Ok((status == 503).then_some(said))
+    })
+    .await?;
+    assert!(said.contains(r#""process":"draining""#), "with its reason: {said}");
+    manager.is_told("STOPPING=1").await?;
+    assert_eq!(look(&receiver, "health listening", "/healthz").await?, (200, "alive\n".to_owned()));
+    redis.resume()?;
+    assert!(receiver.stop().await?.success());
+    assert_eq!(world.ring(device.id, "uptime").await?.len(), 1, "what it held is written");
+    let consumer = world.broker("receiver").await?.consumer_state("METRICS", "rings").await?;
+    assert!(consumer.is_drained(), "and acknowledged");
     Ok(())
 }
 

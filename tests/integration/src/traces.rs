@@ -1,9 +1,12 @@
 //! What a collector sees: one message's way from its device into Postgres as one trace, and a batch
 //! as a trace that leads to each of its messages'.
 
-mod collector;
+pub(crate) mod collector;
+mod command;
+mod tree;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use identity::DeviceRole;
@@ -11,6 +14,8 @@ use identity::DeviceRole;
 use crate::world::{Process, World, eventually, now_ms};
 use collector::{Collector, Span};
 
+const INTERNAL: i32 = 1;
+const SERVER: i32 = 2;
 const CLIENT: i32 = 3;
 const PRODUCER: i32 = 4;
 const CONSUMER: i32 = 5;
@@ -26,6 +31,10 @@ fn told(settings: &[(String, String)]) -> Vec<(&str, &str)> {
 
 fn agent(world: &World, more: &[(String, String)]) -> Result<Process> {
     let (_, creds) = world.device_creds(0, DeviceRole::Current)?;
+    agent_of(world, &creds, more)
+}
+
+fn agent_of(world: &World, creds: &Path, more: &[(String, String)]) -> Result<Process> {
     let mut environment = vec![
         ("NATS_URL".to_owned(), world.nats.url().to_owned()),
         ("NATS_CREDS".to_owned(), creds.display().to_string()),
@@ -39,6 +48,34 @@ fn agent(world: &World, more: &[(String, String)]) -> Result<Process> {
     }
     environment.extend(more.iter().cloned());
     Process::start("wegweiser-agent", &environment, &world.path(""))
+}
+
+/// What the conventions ask of every span of messaging: named by operation and destination, with the
+/// kind that belongs to the operation.
+fn follows_conventions(span: &Span, template: &str) -> Result<()> {
+    let told = |key: &str| span.attributes.get(key).map_or("", String::as_str);
+    let operation = told("messaging.operation.name");
+    ensure!(span.name == format!("{operation} {template}"), "{span:?}");
+    for (key, value) in [
+        ("messaging.system", "nats"),
+        ("messaging.operation.type", operation),
+        ("messaging.destination.template", template),
+    ] {
+        ensure!(told(key) == value, "{key} is {:?} in {span:?}", told(key));
+    }
+    let kind = match operation {
+        "send" => PRODUCER,
+        "process" => CONSUMER,
+        "receive" | "settle" => CLIENT,
+        _ => anyhow::bail!("no operation of the conventions: {span:?}"),
+    };
+    ensure!(span.kind == kind, "{span:?}");
+    // One message is named; a batch is counted.
+    let one = ["messaging.destination.name", "messaging.message.id", "messaging.message.body.size"];
+    let named = one.iter().all(|key| !told(key).is_empty());
+    let counted = !told("messaging.batch.message_count").is_empty();
+    ensure!(named != counted, "{span:?}");
+    Ok(())
 }
 
 /// The one span of that name below another.
@@ -89,17 +126,14 @@ async fn a_heartbeat_is_one_trace_from_its_agent_to_its_row() -> Result<()> {
     let settle = below(&trace, process, &format!("settle {HEARTBEAT}"))?;
     assert_eq!(settle.kind, CLIENT);
     assert!(insert.ended <= settle.began, "acknowledged before it was durable: {trace:#?}");
-    for (span, operation) in [(send, "send"), (receive, "receive"), (settle, "settle")] {
-        for (key, value) in [
-            ("messaging.system", "nats"),
-            ("messaging.operation.name", operation),
-            ("messaging.operation.type", operation),
-            ("messaging.destination.template", HEARTBEAT),
-        ] {
-            assert_eq!(span.attributes.get(key).map(String::as_str), Some(value), "{span:?}");
-        }
+    for span in [send, receive, process, settle] {
+        follows_conventions(span, HEARTBEAT)?;
     }
-    assert_eq!(process.attributes["messaging.batch.message_count"], "1");
+    for span in [receive, process, settle] {
+        assert_eq!(span.attributes["messaging.batch.message_count"], "1");
+        assert_eq!(span.attributes["messaging.consumer.group.name"], "connectivity");
+    }
+    assert!(send.attributes["messaging.message.id"].contains(":heartbeat:"), "{send:?}");
     assert_eq!(insert.attributes["db.system.name"], "postgresql");
     assert_eq!(insert.attributes["db.collection.name"], "device_connectivity");
     Ok(())

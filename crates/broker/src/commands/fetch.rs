@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use runtime::retry::Backoff;
+use tracing::{Instrument as _, Span};
 
 use super::{DeviceCommands, Runner};
-use crate::{Broker, Delivery, Pull};
+use crate::{Broker, Delivery, Operation, Pull, traces};
 
 /// Commands that one request brings at most.
 const BATCH: usize = 16;
@@ -52,8 +53,17 @@ impl<R: Runner> DeviceCommands<R> {
     }
 
     async fn take(&self, delivery: &Delivery) {
+        let id = delivery.message_id().map(|id| id.to_string()).unwrap_or_default();
+        let about = (delivery.subject(), id.as_str(), delivery.payload().len());
+        let origin = delivery.trace_origin();
+        let span = traces::command(Operation::Process, origin.as_ref(), about);
+        self.take_within(delivery, span.clone()).instrument(span).await;
+    }
+
+    async fn take_within(&self, delivery: &Delivery, span: Span) {
         let (commands, payload) = (self.clone(), delivery.payload().clone());
-        let admitted = tokio::task::spawn_blocking(move || commands.admit(&payload)).await;
+        let admit = move || span.in_scope(|| commands.admit(&payload));
+        let admitted = tokio::task::spawn_blocking(admit).await;
         let trouble = match admitted {
             Ok(Ok(noted)) => {
                 // Not sent: it comes again, and is known.

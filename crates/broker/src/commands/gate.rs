@@ -121,7 +121,10 @@ impl<R: Runner> DeviceCommands<R> {
         let event = self.end_unstarted(id, reason);
         self.0.journal.end(&event)?;
         // Told by whoever tells what an earlier run left.
-        self.desk().urgent.push_back(id);
+        let mut desk = self.desk();
+        desk.note_origin(id);
+        desk.urgent.push_back(id);
+        drop(desk);
         self.0.news.notify_one();
         Ok(())
     }

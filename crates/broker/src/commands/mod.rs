@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::command::{CommandReason, OutputStream, ReasonCode};
 use protocol::{CommandId, CommandKind, Order, UnixMillis};
 use runtime::shutdown::CancellationToken;
+use runtime::trace::{self, SpanContext};
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -138,6 +139,17 @@ struct Desk {
     /// Cancels, which do not wait for what they are to cancel.
     urgent: VecDeque<CommandId>,
     running: HashMap<CommandId, Arc<Cause>>,
+    /// Where the traces go on of those that wait; kept in memory alone.
+    origins: HashMap<CommandId, SpanContext>,
+}
+
+impl Desk {
+    /// What is done about a command goes on in the current trace, if that is recorded.
+    fn note_origin(&mut self, id: CommandId) {
+        if let Some(origin) = trace::current() {
+            self.origins.insert(id, origin);
+        }
+    }
 }
 
 impl<R: Runner> DeviceCommands<R> {
@@ -194,6 +206,7 @@ impl<R: Runner> DeviceCommands<R> {
     /// Puts a command that was noted where it is carried out from.
     fn enqueue(&self, id: CommandId, kind: CommandKind) {
         let mut desk = self.desk();
+        desk.note_origin(id);
         match kind {
             CommandKind::Cancel => desk.urgent.push_back(id),
             _ => desk.waiting.push_back(id),

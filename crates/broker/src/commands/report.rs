@@ -22,15 +22,10 @@ struct Counted {
 
 impl Counts {
     pub(super) fn ended(&self, outcome: CommandOutcome) {
-        let word = match outcome {
-            CommandOutcome::Succeeded => "succeeded",
-            CommandOutcome::Failed => "failed",
-            CommandOutcome::TimedOut => "timed_out",
-            CommandOutcome::Cancelled => "cancelled",
-            // Counted with its reason.
-            CommandOutcome::Rejected => return,
-        };
-        *self.lock().ended.entry(word).or_default() += 1;
+        // What is rejected is counted with its reason.
+        if outcome != CommandOutcome::Rejected {
+            *self.lock().ended.entry(outcome.as_str()).or_default() += 1;
+        }
     }
 
     pub(super) fn refused(&self, code: ReasonCode) {

@@ -18,9 +18,11 @@ use async_nats::jetstream::stream::{
 };
 use futures::StreamExt as _;
 use protocol::{CommandId, DeviceId, DeviceSubject, Kind, Posting, TenantId, UnixMillis};
+use runtime::trace::{self, TracedSpan as _};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
-use crate::{Broker, BrokerGone};
+use crate::{Broker, BrokerGone, Operation, traces};
 
 /// Where commands are.
 const STREAM: &str = "COMMANDS";
@@ -128,12 +130,32 @@ impl CommandSender {
     }
 
     async fn publish(&self, posting: &Posting, keep: Duration) -> Result<u64, BrokerGone> {
-        let message = PublishMessage::build()
-            .message_id(posting.command.to_string())
-            .ttl(keep)
-            .payload(posting.message.clone().into());
-        let to = subject(posting.tenant, posting.device);
-        let ack = self.broker.jetstream().send_publish(to, message).await;
+        let (to, id) = (subject(posting.tenant, posting.device), posting.command.to_string());
+        let origin = posting.traceparent.as_deref().and_then(trace::origin);
+        let about = (to.as_str(), id.as_str(), posting.message.len());
+        let span = traces::command(Operation::Send, origin.as_ref(), about);
+        let sent = self.publish_to(&to, &id, posting, keep).instrument(span.clone()).await;
+        if let Err(error) = &sent {
+            span.failed("unconfirmed", error);
+        }
+        sent
+    }
+
+    async fn publish_to(
+        &self,
+        to: &str,
+        id: &str,
+        posting: &Posting,
+        keep: Duration,
+    ) -> Result<u64, BrokerGone> {
+        let payload = posting.message.clone().into();
+        let mut message = PublishMessage::build().message_id(id).ttl(keep).payload(payload);
+        // Where this process traces nothing, whoever ordered it may.
+        let origin = trace::current_traceparent().or_else(|| posting.traceparent.clone());
+        if let Some(origin) = origin {
+            message = message.header(trace::TRACEPARENT, origin.as_str());
+        }
+        let ack = self.broker.jetstream().send_publish(to.to_owned(), message).await;
         let ack = ack.map_err(|error| gone(&error))?.into_future().await;
         Ok(ack.map_err(|error| gone(&error))?.sequence)
     }

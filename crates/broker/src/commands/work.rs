@@ -18,12 +18,15 @@ use protocol::limits::COMMAND_LIFE_MAX_MS;
 use protocol::{Command, CommandId, Order, UnixMillis};
 use runtime::causes::chain;
 use runtime::shutdown::CancellationToken;
+use runtime::trace::TracedSpan as _;
 use serde_json::json;
 use tokio::task::JoinSet;
+use tracing::{Instrument as _, Span};
 
 use super::answer::{NUMBER_AFTER_INTERRUPTION, Progress, fits};
 use super::journal::Stage;
 use super::{Desk, DeviceCommands, Ended, JournalError, Runner, Work};
+use crate::traces;
 
 /// How long a command that has to end is given to do so.
 const STOP_WITHIN: Duration = Duration::from_millis(1_800);
@@ -133,6 +136,12 @@ impl<R: Runner> DeviceCommands<R> {
 
     /// Whatever there is to do about a command that nobody else is about, by how far it is.
     async fn carry_out(self, id: CommandId, cause: Arc<Cause>) {
+        let origin = self.desk().origins.remove(&id);
+        let span = traces::execution(id, origin.as_ref());
+        self.see_to(id, cause).instrument(span).await;
+    }
+
+    async fn see_to(self, id: CommandId, cause: Arc<Cause>) {
         let done = match self.0.journal.stage(id) {
             Some(Stage::Waiting) => self.begin(id, &cause).await,
             // Nobody is about it, so it was begun by an earlier run.
@@ -170,6 +179,9 @@ impl<R: Runner> DeviceCommands<R> {
             // It waits for the next start.
             return Ok(());
         }
+        let span = Span::current();
+        span.is_called(format!("execute {}", command.kind));
+        span.record("wegweiser.command.kind", &*command.kind);
         let event = self.run(&command, order, cause).await?;
         self.finish(event).await
     }
@@ -252,6 +264,9 @@ impl<R: Runner> DeviceCommands<R> {
             let mut desk = self.desk();
             let waits = desk.waiting.iter().position(|waiting| *waiting == id);
             let waits = waits.and_then(|place| desk.waiting.remove(place)).is_some();
+            if waits {
+                desk.origins.remove(&id);
+            }
             (waits, desk.running.get(&id).map(Arc::clone))
         };
         let was = match met {
@@ -302,6 +317,7 @@ impl<R: Runner> DeviceCommands<R> {
         let id = event.command_id;
         if let Some(outcome) = event.outcome {
             self.0.counts.ended(outcome);
+            Span::current().record("wegweiser.command.outcome", outcome.as_str());
             tracing::info!(command = %id, ?outcome, "command ended");
         }
         let noted = event.clone();

@@ -7,8 +7,10 @@ use broker::accounts::AccountsSettings;
 use broker::commands::CommandSender;
 use identity::CommandSigner;
 use protocol::CommandId;
+use runtime::trace::{self, TracedSpan as _};
 use storage::{CommandRow, CommandTarget, NewCommand, News, Records, Topic, WantedOrder};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::environment;
@@ -50,8 +52,25 @@ impl Desk {
         Ok(())
     }
 
-    /// Orders, and publishes what waits.
+    /// Orders, and publishes what waits; a trace of its own, where traces are recorded.
     pub(super) async fn order(
+        &self,
+        batch: Uuid,
+        wanted: &WantedOrder,
+        targets: &[CommandTarget],
+    ) -> anyhow::Result<Vec<NewCommand>> {
+        let span = tracing::info_span!(
+            target: trace::TARGET,
+            parent: None,
+            "order",
+            otel.name = format!("order {}", wanted.order.kind()),
+            otel.kind = "internal",
+        );
+        span.is_asked_for();
+        self.order_within(batch, wanted, targets).instrument(span).await
+    }
+
+    async fn order_within(
         &self,
         batch: Uuid,
         wanted: &WantedOrder,

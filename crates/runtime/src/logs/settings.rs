@@ -6,6 +6,7 @@ use tracing_appender::rolling::Rotation;
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::{Reader, Setting};
+use crate::trace;
 
 /// What is logged.
 pub const LOG: Setting = Setting {
@@ -112,9 +113,13 @@ impl LogSettings {
     }
 }
 
-/// A filter, or what is wrong with it and what to give.
+/// A filter, or what is wrong with it and what to give. Spans that are made for traces stand in no
+/// line, whatever it says.
 pub(crate) fn parse(filter: &str) -> Result<EnvFilter, String> {
-    EnvFilter::try_new(filter).map_err(|error| format!("is {filter:?}: {error}; give {}", LOG.unit))
+    let told = EnvFilter::try_new(filter);
+    let filter = told.map_err(|error| format!("is {filter:?}: {error}; give {}", LOG.unit))?;
+    let no_traces = format!("{}=off", trace::TARGET).parse();
+    Ok(filter.add_directive(no_traces.map_err(|error| format!("{}: {error}", trace::TARGET))?))
 }
 
 fn log_file(path: &Path, rotation: Rotation, kept: usize) -> Option<LogFile> {

@@ -4,7 +4,7 @@
 //! given to nobody goes with its message; to a device that may have it goes a command of its own,
 //! `agent.cancel`, and what the device says then is what became of it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use identity::CommandSigner;
 use protocol::command::Cancel;
@@ -19,6 +19,7 @@ use crate::audit::AuditEntry;
 use crate::outcome::Unavailable;
 use crate::records::Records;
 use crate::sql_error::unavailable;
+use crate::traces;
 
 /// How long the order to end a command waits for a device that is away: as long as any command.
 const LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -180,7 +181,10 @@ impl Records {
         let connection = self.connection().await?;
         let id = command.as_uuid();
         let values: [&(dyn ToSql + Sync); 2] = [&who, &id];
+        let began = SystemTime::now();
         let moved = self.bounded(connection.query(&cancel(more), &values)).await?;
-        Ok(!moved.map_err(|error| unavailable(&error))?.is_empty())
+        let moved = moved.map_err(|error| unavailable(&error))?;
+        traces::moved(&moved, began);
+        Ok(!moved.is_empty())
     }
 }

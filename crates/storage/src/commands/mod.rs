@@ -27,16 +27,17 @@ pub use state::CommandState;
 pub use targets::{CommandTarget, TargetFilter};
 
 /// What follows from `moved`, a list of commands that have just reached a state: the state is
-/// stamped, and whoever waits for it is told. An end is in the audit log by a trigger.
+/// stamped, and whoever waits for it is told. An end is in the audit log by a trigger. Its rows are
+/// what [`crate::traces::moved`] reads.
 const RECORD: &str = "
 stamped as (
     insert into command_transitions (command_uuid, tenant_uuid, state, at, device_at, moved_by)
     select command_uuid, tenant_uuid, state, at, device_at, moved_by from moved
     on conflict (command_uuid, state) do nothing
 )
-select pg_notify('wegweiser_command_moves', command_uuid::text) from moved";
+select pg_notify('wegweiser_command_moves', command_uuid::text), traceparent, state from moved";
 
 /// What an update of `commands c` by ourselves returns for [`RECORD`].
 const MOVED_BY_US: &str = "
-c.command_uuid, c.tenant_uuid, c.state, c.moved_by, clock_timestamp() as at,
+c.command_uuid, c.tenant_uuid, c.state, c.moved_by, c.traceparent, clock_timestamp() as at,
 null::timestamptz as device_at";

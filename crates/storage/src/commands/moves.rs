@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::SystemTime;
 
 use deadpool_postgres::Object;
 use protocol::{CommandId, CommandResponse, ResponseEvent, UnixMillis};
@@ -16,6 +17,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::{CommandState, RECORD};
+use crate::traces;
 
 /// One command's way within a batch of answers.
 struct Move<'a> {
@@ -55,7 +57,7 @@ event as (
       and (wegweiser_command_rank(c.state) < wegweiser_command_rank(e.state)
            or (wegweiser_command_rank(e.state) = 3
                and c.moved_by <> 'device ' || c.device_uuid))
-    returning c.command_uuid, c.tenant_uuid, c.state, c.moved_by, e.at, e.device_at
+    returning c.command_uuid, c.tenant_uuid, c.state, c.moved_by, c.traceparent, e.at, e.device_at
 ), begun as (
     insert into command_transitions (command_uuid, tenant_uuid, state, at, device_at, moved_by)
     select e.command_uuid, e.tenant_uuid, reached.state, coalesce(e.started_at, e.at),
@@ -123,7 +125,10 @@ pub(crate) async fn write_with_moves<'a>(
     values.extend(moving);
     let sql = format!("with stored as ({insert}), {}", *MOVES);
     let statement = connection.prepare_cached(&sql).await?;
-    connection.execute(&statement, &values).await.map(drop)
+    let began = SystemTime::now();
+    let moved = connection.query(&statement, &values).await?;
+    traces::moved(&moved, began);
+    Ok(())
 }
 
 /// Of each command what brings it furthest; of several that do, the first that was taken.

@@ -1,6 +1,7 @@
 //! Ordering: a command's row, which is also the outbox of its message.
 
 use protocol::{CommandId, DeviceId, TenantId, UnixMillis};
+use runtime::trace;
 use serde_json::Value;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
@@ -8,6 +9,7 @@ use uuid::Uuid;
 use crate::outcome::Unavailable;
 use crate::records::Records;
 use crate::sql_error::unavailable;
+use crate::traces;
 
 /// Longest arguments that the audit log repeats, in bytes; the command's own row has all.
 const AUDITED_ARGUMENTS_MAX_BYTES: i64 = 4_096;
@@ -41,10 +43,10 @@ const ORDER: &str = "
 with ordered as (
     insert into commands (command_uuid, tenant_uuid, device_uuid, batch_uuid, kind, arguments,
                           timeout_ms, requester, moved_by, first_generation, created_at, expires_at,
-                          message)
+                          message, traceparent)
     select command_uuid, tenant_uuid, device_uuid, $1, kind, arguments, timeout_ms, $2, $2,
            first_generation, to_timestamp(created_ms / 1000.0), to_timestamp(expires_ms / 1000.0),
-           message
+           message, $14::text
     from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::jsonb[], $8::bigint[],
                 $9::bool[], $10::bigint[], $11::bigint[], $12::text[]) with ordinality
       as t(command_uuid, tenant_uuid, device_uuid, kind, arguments, timeout_ms, first_generation,
@@ -65,7 +67,7 @@ from ordered order by position";
 
 impl Records {
     /// Orders commands that belong together, all or none; they are published from here on,
-    /// whatever becomes of the caller.
+    /// whatever becomes of the caller. Where a trace is recorded, they go on with it.
     ///
     /// # Errors
     /// Postgres is away, ill or not migrated; nothing is ordered then.
@@ -86,7 +88,8 @@ impl Records {
         let created: Vec<i64> = all().map(|one| one.created_at.get()).collect();
         let expires: Vec<i64> = all().map(|one| one.expires_at.get()).collect();
         let messages: Vec<&str> = all().map(|one| one.message.as_str()).collect();
-        let values: [&(dyn ToSql + Sync); 13] = [
+        let traceparent = trace::current_traceparent();
+        let values: [&(dyn ToSql + Sync); 14] = [
             &batch,
             &requester,
             &ids,
@@ -100,9 +103,11 @@ impl Records {
             &expires,
             &messages,
             &AUDITED_ARGUMENTS_MAX_BYTES,
+            &traceparent,
         ];
         let connection = self.connection().await?;
-        let ordered = self.bounded(connection.execute(ORDER, &values)).await?;
+        let ordering = self.bounded(connection.execute(ORDER, &values));
+        let ordered = traces::insert("commands", commands.len(), ordering).await?;
         ordered.map(drop).map_err(|error| unavailable(&error))
     }
 }

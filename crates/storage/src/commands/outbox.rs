@@ -38,7 +38,7 @@ for update of c skip locked";
 
 const OF_DEVICES: &str = "
 select c.command_uuid, c.tenant_uuid, c.device_uuid, c.message,
-       floor(extract(epoch from c.expires_at) * 1000)::bigint
+       floor(extract(epoch from c.expires_at) * 1000)::bigint, c.traceparent
 from commands c
 where c.device_uuid = any($1) and c.published_at is null and c.state = 'queued'
   and not c.first_generation and c.expires_at > clock_timestamp()
@@ -109,6 +109,7 @@ pub(super) fn posting(row: &Row, again: bool) -> Posting {
         device: DeviceId::new(row.get(2)),
         message: row.get(3),
         expires: UnixMillis::new(row.get(4)),
+        traceparent: row.get(5),
         again,
     }
 }

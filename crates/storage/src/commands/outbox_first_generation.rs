@@ -43,7 +43,7 @@ update commands c set claimed_at = clock_timestamp()
 from first
 where c.command_uuid = first.command_uuid
 returning c.command_uuid, c.tenant_uuid, c.device_uuid, c.message,
-          floor(extract(epoch from c.expires_at) * 1000)::bigint, first.again";
+          floor(extract(epoch from c.expires_at) * 1000)::bigint, c.traceparent, first.again";
 
 impl Records {
     /// As [`Records::publish_commands`], for agents of the first generation whose heartbeats come:
@@ -63,7 +63,7 @@ impl Records {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let postings = rows.iter().map(|row| posting(row, row.get(5))).collect();
+        let postings = rows.iter().map(|row| posting(row, row.get(6))).collect();
         let posted = publish(postings).await;
         let ids: Vec<Uuid> = posted.iter().map(|(id, _)| id.as_uuid()).collect();
         let sequences: Vec<i64> = posted.iter().map(|(_, at)| sequence(*at)).collect();

@@ -4,7 +4,7 @@
 //! replaces it. Waits a little past a command's time, so that an answer under way comes first.
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio_postgres::types::ToSql;
 
@@ -12,6 +12,7 @@ use super::{MOVED_BY_US, RECORD};
 use crate::outcome::Unavailable;
 use crate::records::Records;
 use crate::sql_error::unavailable;
+use crate::traces;
 
 /// Most commands that one statement ends.
 const BATCH_COMMANDS: i64 = 1_000;
@@ -87,8 +88,11 @@ impl Records {
         loop {
             let connection = self.connection().await?;
             let values: [&(dyn ToSql + Sync); 3] = [&WHO, &BATCH_COMMANDS, &grace_seconds];
+            let began = SystemTime::now();
             let ended = self.bounded(connection.query(sql, &values)).await?;
-            let ended = ended.map_err(|error| unavailable(&error))?.len();
+            let ended = ended.map_err(|error| unavailable(&error))?;
+            traces::moved(&ended, began);
+            let ended = ended.len();
             all += ended;
             if i64::try_from(ended).unwrap_or(i64::MAX) < BATCH_COMMANDS {
                 return Ok(all);

@@ -3,7 +3,7 @@
 mod desk;
 mod expiry;
 mod first_generation;
-mod outbox;
-mod over_http;
+pub(crate) mod outbox;
+pub(crate) mod over_http;
 mod path;
 mod rollout;

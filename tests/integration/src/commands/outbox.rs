@@ -13,7 +13,7 @@ use super::desk::{acknowledge, device, next};
 use crate::world::{Device, World, eventually};
 
 /// A sign-in of the web service's role.
-pub(super) async fn web_database(world: &World) -> Result<DatabaseAddress> {
+pub(crate) async fn web_database(world: &World) -> Result<DatabaseAddress> {
     let name = format!("web_{}", Uuid::now_v7().simple());
     let password = SecretString::from("story");
     world.records()?.set_sign_in(&name, ProgramRole::Web, &password).await?;

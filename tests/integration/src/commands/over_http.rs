@@ -10,7 +10,8 @@ use super::desk::{device, finished, output, started, take, tell};
 use super::outbox::web_database;
 use crate::world::{Process, World, ask, eventually, send_json};
 
-async fn token(world: &World, tenant: TenantId, role: ApiRole) -> Result<ApiToken> {
+/// A token of the HTTP API for one tenant.
+pub(crate) async fn token(world: &World, tenant: TenantId, role: ApiRole) -> Result<ApiToken> {
     let token = ApiToken::generate();
     let expires_at = UnixMillis::new(UnixMillis::now().get() + 3_600_000);
     let scope = Scope::Tenant(tenant);

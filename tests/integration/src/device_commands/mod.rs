@@ -5,3 +5,4 @@ mod forged;
 mod hostile;
 mod kinds;
 mod site;
+mod traced;

@@ -28,11 +28,20 @@ pub(super) struct Site {
     pub(super) agent: Process,
     creds: PathBuf,
     home: PathBuf,
+    told: Vec<(String, String)>,
 }
 
 impl Site {
     /// A device whose agent has this configuration; `{home}` in it is the agent's folder.
     pub(super) async fn open(configuration: &str) -> Result<Self> {
+        Self::open_told(configuration, Vec::new()).await
+    }
+
+    /// The same with variables of the story's own.
+    pub(super) async fn open_told(
+        configuration: &str,
+        told: Vec<(String, String)>,
+    ) -> Result<Self> {
         let world = World::start().await?;
         let keys = KeyDir::open_or_create(&world.path("keys"))?;
         keys.ensure_command_key()?;
@@ -47,9 +56,9 @@ impl Site {
         let operator = world.operator().await?;
         let commands = jetstream::new(operator.clone()).get_stream("COMMANDS").await?;
         commands.create_consumer(consumer_of(device)).await?;
-        let agent = start(&world, &creds, &home)?;
+        let agent = start(&world, &creds, &home, &told)?;
         let tenant = world.tenants[0];
-        let site = Self { world, tenant, device, signer, operator, agent, creds, home };
+        let site = Self { world, tenant, device, signer, operator, agent, creds, home, told };
         site.agent.logs("connected to the broker").await?;
         Ok(site)
     }
@@ -64,7 +73,7 @@ impl Site {
 
     /// The agent's next run.
     pub(super) fn start_again(&mut self) -> Result<()> {
-        self.agent = start(&self.world, &self.creds, &self.home)?;
+        self.agent = start(&self.world, &self.creds, &self.home, &self.told)?;
         Ok(())
     }
 
@@ -99,9 +108,13 @@ impl Site {
     }
 
     pub(super) async fn publish_payload(&self, payload: Vec<u8>) -> Result<()> {
+        self.publish_with(HeaderMap::new(), payload).await
+    }
+
+    pub(super) async fn publish_with(&self, headers: HeaderMap, payload: Vec<u8>) -> Result<()> {
         let subject = format!("tenant.{}.device.{}.command", self.tenant, self.device);
         let jetstream = jetstream::new(self.operator.clone());
-        let published = jetstream.publish_with_headers(subject, HeaderMap::new(), payload.into());
+        let published = jetstream.publish_with_headers(subject, headers, payload.into());
         published.await?.await?;
         Ok(())
     }
@@ -189,7 +202,7 @@ pub(super) fn consumer_of(device: DeviceId) -> pull::Config {
     }
 }
 
-fn start(world: &World, creds: &Path, home: &Path) -> Result<Process> {
+fn start(world: &World, creds: &Path, home: &Path, told: &[(String, String)]) -> Result<Process> {
     let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let place = |name: &str| home.join(name).display().to_string();
     let environment = [
@@ -204,7 +217,8 @@ fn start(world: &World, creds: &Path, home: &Path) -> Result<Process> {
         text("WEGWEISER_RECONNECT_SPREAD_MS", "250"),
     ];
     let tenant = text("WEGWEISER_TENANT", &world.tenants[0].to_string());
-    let environment: Vec<(String, String)> = environment.into_iter().chain([tenant]).collect();
+    let environment = environment.into_iter().chain([tenant]).chain(told.iter().cloned());
+    let environment: Vec<(String, String)> = environment.collect();
     Process::start("wegweiser-agent", &environment, &world.path(""))
 }
 

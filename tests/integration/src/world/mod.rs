@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 pub(crate) use eventually::{eventually, eventually_within};
-pub(crate) use page::{address, ask, get, scrape, send_json};
+pub(crate) use page::{address, ask, get, look, scrape, send_json};
 pub(crate) use process::{Process, executable};
 pub(crate) use prometheus::{Prometheus, free_port};
 

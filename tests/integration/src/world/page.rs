@@ -37,6 +37,12 @@ pub(crate) async fn get(process: &Process, listening: &str, path: &str) -> Resul
     Ok(answer(process, listening, &head).await?.1)
 }
 
+/// Status and body of an answer to who shows no token.
+pub(crate) async fn look(process: &Process, listening: &str, path: &str) -> Result<(u16, String)> {
+    let (status, body) = answer(process, listening, &format!("GET {path} HTTP/1.1")).await?;
+    Ok((status.parse()?, body))
+}
+
 /// Status and body of the web service's answer to who has this token.
 pub(crate) async fn ask(
     web: &Process,
