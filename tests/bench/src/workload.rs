@@ -1,9 +1,10 @@
 //! The messages of a run: what a fleet of devices reports, in the order in which it would.
 //!
-//! Promises: devices take turns and send their six metrics together, as agents do; every point of
-//! a ring has a time stamp of its own; no message id is used twice.
+//! Promises: devices take turns and send their six metrics together, as agents do, each numbers its
+//! own messages without gaps; every point of a ring has a time stamp of its own; no message id is
+//! used twice.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -39,6 +40,18 @@ pub(crate) struct Point {
     metric: usize,
     pub(crate) at: UnixMillis,
     pub(crate) value: f64,
+}
+
+/// The ids that devices give their messages of one kind: each counts its own, in a run of its own.
+#[derive(Default)]
+pub(crate) struct Numbers(HashMap<DeviceId, (SessionId, u64)>);
+
+impl Numbers {
+    pub(crate) fn next(&mut self, device: DeviceId, kind: &Kind) -> MessageId {
+        let (session, counter) = self.0.entry(device).or_insert_with(|| (SessionId::start(), 0));
+        *counter += 1;
+        MessageId::numbered(*session, kind, *counter)
+    }
 }
 
 /// One response as it is published and as it is stored.
@@ -130,8 +143,7 @@ impl Fleet {
         span: Duration,
     ) -> Result<usize> {
         let points = self.points(self.devices.len() * self.metrics.len());
-        let mut points = (1..).zip(points.iter().cycle());
-        let session = SessionId::start();
+        let (mut points, mut numbers) = (points.iter().cycle(), Numbers::default());
         let mut way = Way::new(broker);
         let started = Instant::now();
         let mut tick = tokio::time::interval(PACE);
@@ -139,12 +151,12 @@ impl Fleet {
         while started.elapsed() < span {
             tick.tick().await;
             let due = due(a_second, started.elapsed());
-            for (number, point) in points.by_ref().take(due.saturating_sub(sent)) {
+            for point in points.by_ref().take(due.saturating_sub(sent)) {
                 let (tenant, device) = self.devices[point.device];
                 let metric = &self.metrics[point.metric];
                 let point = Point { at: UnixMillis::now(), ..*point };
                 let kind = Kind::Metric(metric.clone());
-                let id = MessageId::numbered(session, &kind, number);
+                let id = numbers.next(device, &kind);
                 let body = body(device, tenant, metric, &point)?;
                 way.send(&DeviceSubject::new(tenant, device, kind), &id, body).await?;
                 sent += 1;
@@ -156,12 +168,11 @@ impl Fleet {
 
     /// Publishes points as the broker stamps them, and waits until the stream has them all.
     pub(crate) async fn publish_points(&self, broker: &Broker, points: &[Point]) -> Result<()> {
-        let session = SessionId::start();
-        let mut way = Way::new(broker);
-        for (number, point) in (1..).zip(points) {
+        let (mut numbers, mut way) = (Numbers::default(), Way::new(broker));
+        for point in points {
             let (tenant, device) = self.devices[point.device];
             let kind = Kind::Metric(self.metrics[point.metric].clone());
-            let id = MessageId::numbered(session, &kind, number);
+            let id = numbers.next(device, &kind);
             let body = body(device, tenant, &self.metrics[point.metric], point)?;
             way.send(&DeviceSubject::new(tenant, device, kind), &id, body).await?;
         }
@@ -171,11 +182,10 @@ impl Fleet {
 
 /// Publishes responses, and waits until the stream has them all.
 pub(crate) async fn publish_responses(broker: &Broker, responses: &[Response]) -> Result<()> {
-    let session = SessionId::start();
-    let mut way = Way::new(broker);
-    for (number, response) in (1..).zip(responses) {
+    let (mut numbers, mut way) = (Numbers::default(), Way::new(broker));
+    for response in responses {
         let subject = DeviceSubject::new(response.tenant, response.device, Kind::Response);
-        let id = MessageId::numbered(session, &Kind::Response, number);
+        let id = numbers.next(response.device, &Kind::Response);
         way.send(&subject, &id, Bytes::from(response.payload.clone())).await?;
     }
     way.confirm_all().await

@@ -13,14 +13,14 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
 use futures::StreamExt as _;
-use protocol::{DeviceSubject, Kind, MessageId, SessionId};
+use protocol::{DeviceSubject, Kind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::drain::Drain;
 use super::{Backlog, rings};
 use crate::measure::{Leg, Sample};
-use crate::workload::{Fleet, body};
+use crate::workload::{Fleet, Numbers, body};
 use crate::world::World;
 
 /// One message in so many is traced.
@@ -71,17 +71,18 @@ pub(super) async fn measure(
 /// As the fleet publishes its points, some of them with a trace.
 async fn publish(world: &World, fleet: &Fleet, messages: usize) -> Result<()> {
     let jetstream = jetstream::new(world.plain.clone());
-    let session = SessionId::start();
+    let mut numbers = Numbers::default();
     let points = fleet.points(messages);
     let sends = points.iter().enumerate().map(|(n, point)| {
         let jetstream = &jetstream;
+        let (tenant, device, metric) = fleet.of(point);
+        let kind = Kind::Metric(metric.clone());
+        let id = numbers.next(device, &kind);
         async move {
-            let (tenant, device, metric) = fleet.of(point);
-            let kind = Kind::Metric(metric.clone());
-            let number = u64::try_from(n + 1)?;
             let mut headers = async_nats::HeaderMap::new();
-            headers.insert("Nats-Msg-Id", MessageId::numbered(session, &kind, number).as_str());
+            headers.insert("Nats-Msg-Id", id.as_str());
             if n % TRACED_OF == 0 {
+                let number = n + 1;
                 headers
                     .insert("traceparent", format!("00-{number:032x}-{number:016x}-01").as_str());
             }
