@@ -58,7 +58,8 @@ pub enum ConnectError {
 /// A connection to the broker; cheap to clone.
 #[derive(Clone)]
 pub struct Broker {
-    client: Client,
+    /// Shared, since a copy of the library's own handle costs an allocation and seven counters.
+    client: Arc<Client>,
     jetstream: jetstream::Context,
     state: State,
 }
@@ -103,7 +104,7 @@ impl Broker {
             .ack_timeout(PUBLISH_ACK_TIMEOUT)
             .max_ack_inflight(ACKS_IN_FLIGHT)
             .build(client.clone());
-        Ok(Self { client, jetstream, state })
+        Ok(Self { client: Arc::new(client), jetstream, state })
     }
 
     /// Connects, and while the server does not answer tries again for ever; drop the future to
@@ -194,7 +195,7 @@ impl Broker {
         self.stream_state("METRICS").await.map(drop)
     }
 
-    pub(crate) const fn client(&self) -> &Client {
+    pub(crate) const fn client(&self) -> &Arc<Client> {
         &self.client
     }
 

@@ -8,6 +8,7 @@
 //! Promises: at most `batch` deliveries, and [`REQUEST_MAX_BYTES`], are ever held unseen by the
 //! caller; without a connection nothing is requested.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{StatusCode, Subscriber};
@@ -45,6 +46,7 @@ pub struct Pull {
     broker: Broker,
     subscriber: Subscriber,
     connections: watch::Receiver<u64>,
+    stream: Arc<str>,
     request_subject: String,
     inbox: String,
     /// Counts the requests: each has a reply subject of its own, so that the belated end of one
@@ -121,6 +123,7 @@ impl Pull {
             broker: broker.clone(),
             subscriber,
             connections: broker.connections(),
+            stream: stream.into(),
             request_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
             inbox,
             requests: 0,
@@ -155,13 +158,20 @@ impl Pull {
             }
             deliveries.extend(self.receive().await?);
         }
-        while deliveries.len() < self.batch && self.outstanding > 0 {
-            let Some(Some(message)) = self.subscriber.next().now_or_never() else { break };
-            // An error ends the request; the next one meets it again, and these are not lost.
-            let Ok(delivery) = self.take(message) else { break };
-            deliveries.extend(delivery);
-        }
+        self.take_what_is_there(&mut deliveries);
         Ok(Some(deliveries))
+    }
+
+    /// Takes what the request under way has brought, without waiting.
+    fn take_what_is_there(&mut self, into: &mut Vec<Delivery>) {
+        while self.outstanding > 0 {
+            // The runtime would say that nothing is there after 128 in a row; a request is bounded.
+            let next = tokio::task::unconstrained(self.subscriber.next());
+            let Some(Some(message)) = next.now_or_never() else { return };
+            // An error ends the request; the next one meets it again, and these are not lost.
+            let Ok(delivery) = self.take(message) else { return };
+            into.extend(delivery);
+        }
     }
 
     /// Takes what arrives beside other work, into a buffer that the caller keeps alive: the
@@ -178,7 +188,10 @@ impl Pull {
                 }
             }
             match self.receive().await {
-                Ok(delivery) => into.extend(delivery),
+                Ok(delivery) => {
+                    into.extend(delivery);
+                    self.take_what_is_there(into);
+                }
                 Err(_) => return std::future::pending().await,
             }
         }
@@ -291,6 +304,7 @@ impl Pull {
                 }
                 self.outstanding = self.outstanding.saturating_sub(1);
                 let origin = Origin {
+                    stream: &self.stream,
                     forgotten_before: self.forgotten_before,
                     arrived: self.arrived,
                     // It was sent at the request at the earliest; half, so that there is time left.

@@ -4,6 +4,8 @@
 //! tenant's account puts its UUID on it; any number of services answer, each question once.
 //! Refuses to know what is renewed; whoever answers checks that.
 
+use std::sync::Arc;
+
 use async_nats::{Client, Subject, Subscriber};
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -20,7 +22,7 @@ const QUEUE: &str = "renew";
 #[derive(Debug)]
 pub struct Renewals {
     questions: Subscriber,
-    client: Client,
+    client: Arc<Client>,
 }
 
 /// One question.
@@ -33,7 +35,7 @@ pub struct RenewalAsked {
     /// What it says itself.
     pub payload: Bytes,
     reply: Subject,
-    client: Client,
+    client: Arc<Client>,
 }
 
 impl Broker {

@@ -45,12 +45,7 @@ impl MessageId {
     /// kind, or a number that no agent reaches, tells nothing.
     #[must_use]
     pub fn number(&self, kind: &str) -> Option<MessageNumber> {
-        let mut parts = self.0.split(':');
-        let session = parts.next()?.parse().ok()?;
-        let named = parts.next()?;
-        let counter = parts.next()?.parse().ok()?;
-        let told = named == kind && (1..=COUNTER_MAX).contains(&counter);
-        (told && parts.next().is_none()).then_some(MessageNumber { session, counter })
+        MessageNumber::of_id(&self.0, kind)
     }
 
     /// The key under which the message has its effect once. An id that stands for a place, made by
@@ -75,6 +70,22 @@ impl MessageId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl MessageNumber {
+    /// What the text of an id tells, as [`MessageId::number`]; it need not be made an id for that.
+    #[must_use]
+    pub fn of_id(id: &str, kind: &str) -> Option<Self> {
+        if id.len() > MESSAGE_ID_MAX_BYTES {
+            return None;
+        }
+        let mut parts = id.split(':');
+        let session = parts.next()?.parse().ok()?;
+        let named = parts.next()?;
+        let counter = parts.next()?.parse().ok()?;
+        let told = named == kind && (1..=COUNTER_MAX).contains(&counter);
+        (told && parts.next().is_none()).then_some(Self { session, counter })
     }
 }
 

@@ -25,7 +25,7 @@ impl<R> Accepted<R> {
 
     /// Which of the device's messages of `kind` it is, where the device numbered it.
     pub(crate) fn number(&self, kind: &str) -> Option<MessageNumber> {
-        self.delivery.message_id()?.number(kind)
+        self.delivery.number(kind)
     }
 }
 

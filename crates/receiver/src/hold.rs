@@ -193,7 +193,8 @@ impl Source {
         self.figures.end(Stage::Decode);
         let written = self.write_until_confirmed(lane, &batch).await;
         self.figures.end(Stage::Write);
-        let mut outcomes: Vec<Settled> = Vec::new();
+        let messages = batch.rejected.len() + batch.deferred.len() + batch.accepted.len();
+        let mut outcomes: Vec<Settled> = Vec::with_capacity(messages);
         for (delivery, reject) in batch.rejected {
             outcomes.push((delivery, Outcome::Park(reject)));
         }

@@ -11,6 +11,7 @@ use storage::{
     HeartbeatWrite, OfflineRule, RealtimeBody, RealtimeWrite, Records, RingWrite, Rings,
     Unavailable, Written,
 };
+use tokio::time::Instant;
 
 use crate::batch::{Accepted, Decoded, decode_event};
 
@@ -66,14 +67,14 @@ impl Lane for Metrics {
         batch: &[Accepted<MetricPoint>],
         repeated: bool,
     ) -> Result<Vec<Written>, Unavailable> {
-        let mut writes = Vec::with_capacity(batch.len());
+        let (mut writes, now) = (Vec::with_capacity(batch.len()), Instant::now());
         for accepted in batch {
             let Accepted { delivery, record, .. } = accepted;
             writes.push(RingWrite {
                 number: accepted.number("metric"),
                 point: record,
                 received: delivery.published(),
-                repeated: repeated || delivery.may_be_repeated(),
+                repeated: repeated || delivery.may_be_repeated(now),
             });
         }
         self.0.write(&writes).await
