@@ -38,7 +38,7 @@ impl Place {
             port: self.redis.port(),
             database: 3,
             prefix: "wegweiser:metrics".to_owned(),
-            max_points: 300,
+            max_points: RING_POINTS,
             ttl: Duration::from_secs(900),
             username: Some(user.name().to_owned()),
             password: Some(SecretString::from(self.password(user)?)),
@@ -65,12 +65,16 @@ fn point(device: DeviceId, at: i64) -> Result<MetricPoint> {
     })
 }
 
-/// Writes a point the fast way and again the careful way, numbered, so that every command is used.
+/// So few that a list is cut at the third point.
+const RING_POINTS: u32 = 1;
+
+/// Writes a point the fast way until its list is cut, and again the careful way, numbered, so that
+/// every command is used.
 async fn write(rings: &Rings, device: DeviceId) -> Result<()> {
     let now = UnixMillis::now();
     let point = point(device, now.get())?;
     let number = MessageNumber { session: Uuid::now_v7().to_string().parse()?, counter: 1 };
-    for repeated in [false, true] {
+    for repeated in [false, false, false, true] {
         let write = RingWrite { point: &point, number: Some(number), received: now, repeated };
         for written in rings.write(&[write]).await? {
             let _ = written.map_err(|reject| anyhow::anyhow!("{reject:?}"))?;

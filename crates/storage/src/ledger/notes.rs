@@ -69,18 +69,16 @@ impl Rings {
         format!("{}:ledger", self.prefix())
     }
 
-    /// Notes that these points are in their rings.
-    pub(crate) async fn note_points(&self, runs: &[NumberRun]) -> Result<(), Unavailable> {
+    /// Adds what notes that these points are in their rings.
+    pub(crate) fn add_note(&self, pipeline: &mut Pipeline, runs: &[NumberRun]) {
         if runs.is_empty() {
-            return Ok(());
+            return;
         }
-        let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("EVAL").arg(NOTE).arg(1).arg(self.ledger_key()).arg(NOTE_MAX_BYTES);
         for NumberRun { of, first, last } in runs {
             let DeviceSession { tenant, device, session } = of;
             pipeline.arg(format!("{tenant}:{device}:{session}")).arg(*first).arg(*last);
         }
-        self.all(&mut pipeline).await
     }
 
     /// The notes from `cursor` on (0: the first) and the cursor of the next; 0 after the last. A

@@ -2,7 +2,8 @@
 //!
 //! The best pipeline that was found: the protocol's bytes written by hand from points in memory, a
 //! batch as large as the receiver's and coalesced as it is, the next one on its way while the last
-//! is answered.
+//! is answered. A list is given its life when it is new, and is cut when it has grown as long as the
+//! receiver lets it grow; how long it is, is known here without asking.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -22,8 +23,9 @@ use crate::world::World;
 const BATCH_POINTS: usize = 1_000;
 /// Batches written and not yet answered.
 const BATCHES_UNDER_WAY: usize = 2;
-/// Commands for each ring of a batch.
-const COMMANDS_A_RING: usize = 3;
+/// Points that the receiver's defaults keep in a list, and from how many on they cut it.
+const KEPT_POINTS: usize = 375;
+const CUT_ABOVE_POINTS: usize = 412;
 const READ_BYTES: usize = 64 * 1024;
 const PREFIX: &str = "floor";
 
@@ -41,11 +43,12 @@ pub(crate) async fn measure(
     let reading = tokio::spawn(read_answers(answers, announced, under_way.clone()));
     let watch = Watch::start(&world.meter)?;
     let mut bytes = String::new();
+    let mut lengths = HashMap::new();
     for batch in points.chunks(BATCH_POINTS) {
         bytes.clear();
-        let rings = encode(fleet, batch, &mut bytes)?;
+        let commands_written = encode(fleet, batch, &mut lengths, &mut bytes)?;
         under_way.acquire().await?.forget();
-        announce.send(rings * COMMANDS_A_RING).await?;
+        announce.send(commands_written).await?;
         commands.write_all(bytes.as_bytes()).await?;
     }
     drop(announce);
@@ -53,14 +56,20 @@ pub(crate) async fn measure(
     watch.stop(Leg::RingsFloor, run, points.len())
 }
 
-/// Writes one batch's commands; returns how many rings it touches.
-fn encode(fleet: &Fleet, batch: &[Point], bytes: &mut String) -> Result<usize> {
+/// Writes one batch's commands; returns how many. `lengths`: of each ring's list.
+fn encode(
+    fleet: &Fleet,
+    batch: &[Point],
+    lengths: &mut HashMap<usize, usize>,
+    bytes: &mut String,
+) -> Result<usize> {
     let mut rings: HashMap<usize, Vec<&Point>> = HashMap::with_capacity(batch.len());
     for point in batch {
         rings.entry(fleet.ring_number(point)).or_default().push(point);
     }
     let mut element = String::new();
-    for points in rings.values() {
+    let mut commands = 0;
+    for (ring, points) in &rings {
         let Some(first) = points.first() else { continue };
         let key = format!("{PREFIX}:{}", fleet.ring(first));
         let key_bytes = key.len();
@@ -70,10 +79,24 @@ fn encode(fleet: &Fleet, batch: &[Point], bytes: &mut String) -> Result<usize> {
             write!(element, r#"{{"timestamp":{},"value":{value}}}"#, at.get())?;
             write!(bytes, "${}\r\n{element}\r\n", element.len())?;
         }
-        write!(bytes, "*4\r\n$5\r\nLTRIM\r\n${key_bytes}\r\n{key}\r\n$1\r\n0\r\n$3\r\n299\r\n")?;
-        write!(bytes, "*3\r\n$6\r\nEXPIRE\r\n${key_bytes}\r\n{key}\r\n$3\r\n900\r\n")?;
+        commands += 1;
+        let length = lengths.entry(*ring).or_default();
+        if *length == 0 {
+            write!(bytes, "*3\r\n$6\r\nEXPIRE\r\n${key_bytes}\r\n{key}\r\n$3\r\n990\r\n")?;
+            commands += 1;
+        }
+        *length += points.len();
+        if *length > CUT_ABOVE_POINTS {
+            let last = KEPT_POINTS - 1;
+            write!(
+                bytes,
+                "*4\r\n$5\r\nLTRIM\r\n${key_bytes}\r\n{key}\r\n$1\r\n0\r\n$3\r\n{last}\r\n"
+            )?;
+            *length = KEPT_POINTS;
+            commands += 1;
+        }
     }
-    Ok(rings.len())
+    Ok(commands)
 }
 
 /// Each answer here is one line; one that begins with a minus is an error.
