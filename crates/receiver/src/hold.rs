@@ -202,11 +202,12 @@ impl Source {
             outcomes.push((delivery, Outcome::Deferred(parcel)));
         }
         let mut written = written.unwrap_or_default().into_iter();
-        let now = UnixMillis::now();
-        for Accepted { delivery, sent, .. } in batch.accepted {
+        let (now, mut effects) = (UnixMillis::now(), 0);
+        for Accepted { delivery, sent, record, .. } in batch.accepted {
             let outcome = match written.next() {
                 Some(Ok(committed)) => {
                     self.figures.durable(now.since(sent));
+                    effects += L::effects(&record);
                     Outcome::Done(committed)
                 }
                 Some(Err(reject)) => Outcome::Park(reject),
@@ -214,6 +215,7 @@ impl Source {
             };
             outcomes.push((delivery, outcome));
         }
+        self.figures.written(effects);
         outcomes
     }
 

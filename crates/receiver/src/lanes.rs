@@ -37,6 +37,11 @@ pub(crate) trait Lane {
         None
     }
 
+    /// Points or rows that a message of the stream is in its sink.
+    fn effects(_record: &Self::Record) -> usize {
+        1
+    }
+
     /// Writes a batch; the answers stand in its order. `repeated`: an earlier attempt may have
     /// written some of it.
     fn write(
@@ -96,6 +101,10 @@ impl Lane for DeferredMetrics {
         let points = unpack(delivery.subject(), delivery.payload())?;
         let oldest = points.iter().map(|deferred| deferred.point.at).min();
         Ok((points, oldest.unwrap_or(UnixMillis::new(0)), None))
+    }
+
+    fn effects(parcel: &Vec<DeferredPoint>) -> usize {
+        parcel.len()
     }
 
     async fn write(

@@ -65,6 +65,9 @@ impl Verdict {
 /// The figures of one lane.
 pub(crate) struct Figures {
     stream: KeyValue,
+    /// Stream and sink of what is written; `None`: nothing is.
+    written_to: Option<[KeyValue; 2]>,
+    written: Counter<u64>,
     messages: Counter<u64>,
     dead_letters: Counter<u64>,
     redelivered: Counter<u64>,
@@ -86,6 +89,12 @@ impl Figures {
         };
         let figures = Self {
             stream: KeyValue::new("stream", stream),
+            written_to: sink(stream)
+                .map(|sink| [KeyValue::new("stream", stream), KeyValue::new("sink", sink)]),
+            written: counter(
+                "wegweiser_writes_total",
+                "Points and rows whose write their sink has confirmed.",
+            ),
             messages: counter("wegweiser_messages_total", "Messages with their verdicts."),
             dead_letters: counter("wegweiser_dead_letters_total", "Messages parked, by reason."),
             redelivered: counter(
@@ -133,6 +142,7 @@ impl Figures {
         for code in Reject::CODES {
             self.dead_letters.add(0, &[self.stream.clone(), KeyValue::new("reason", *code)]);
         }
+        self.written(0);
         let stream = self.labels();
         self.redelivered.add(0, stream);
         self.sink_retries.add(0, stream);
@@ -174,6 +184,13 @@ impl Figures {
         self.delay.record(f64::from(delay_ms) / 1_000.0, self.labels());
     }
 
+    /// So many points or rows of a batch are durable.
+    pub(crate) fn written(&self, count: usize) {
+        if let Some(labels) = &self.written_to {
+            self.written.add(as_u64(count), labels);
+        }
+    }
+
     pub(crate) fn verdict(&self, verdict: Verdict, messages: usize) {
         let labels = [self.stream.clone(), KeyValue::new("verdict", verdict.name())];
         self.messages.add(as_u64(messages), &labels);
@@ -200,6 +217,15 @@ impl Figures {
     pub(crate) fn settled(&mut self, messages: usize) {
         self.end(Stage::Settle);
         self.held.add(-as_i64(messages), self.labels());
+    }
+}
+
+/// Where a stream's messages are written.
+fn sink(stream: &str) -> Option<&'static str> {
+    match stream {
+        "METRICS" | "METRICS_DEFERRED" => Some("redis"),
+        "HEARTBEATS" | "MONITORING" | "RESPONSES" => Some("postgres"),
+        _ => None,
     }
 }
 

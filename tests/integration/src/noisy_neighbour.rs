@@ -56,6 +56,8 @@ async fn one_tenants_flood_delays_no_other_and_is_written_wholly() -> Result<()>
     let deferred =
         page.value(r#"wegweiser_messages_total{stream="METRICS",verdict="deferred"}"#)?;
     ensure!(deferred > 10_000.0, "{deferred} points were put off, so this was no flood");
+    let later = page.value(r#"wegweiser_writes_total{sink="redis",stream="METRICS_DEFERRED"}"#)?;
+    ensure!(later == deferred, "{deferred} points were put off, and {later} written later");
     Ok(())
 }
 

@@ -89,24 +89,48 @@ fn figures(text: &str) -> BTreeSet<String> {
     names.map(whole).collect()
 }
 
-#[test]
-fn alerts_and_dashboards_use_figures_that_exist() -> Result<()> {
-    let documented = figures(&fs::read_to_string(repository().join("docs/metrics.md"))?);
-    let mut files = vec![folder().join("alerts.yml")];
+/// What the panels of every dashboard ask for: panel, and query as Prometheus gets it.
+fn queries() -> Result<Vec<(String, String)>> {
+    let mut queries = Vec::new();
+    let mut dashboards = 0;
     for entry in fs::read_dir(folder().join("dashboards"))? {
         let path = entry?.path();
         let dashboard: Value = serde_json::from_slice(&fs::read(&path)?)?;
-        let panels = dashboard["panels"].as_array().context("panels")?;
-        assert!(!panels.is_empty(), "{} shows nothing", path.display());
-        files.push(path);
+        dashboards += 1;
+        for panel in dashboard["panels"].as_array().context("panels")? {
+            let title = format!("{}, {}", path.display(), panel["title"]);
+            let targets = panel["targets"].as_array().context(title.clone())?;
+            ensure!(!targets.is_empty(), "{title} asks for nothing");
+            for target in targets {
+                let query = target["expr"].as_str().context(title.clone())?;
+                // Chosen above the panels.
+                let query = query.replace("$instance", ".*");
+                ensure!(!query.contains('$'), "{title}: what is {query}?");
+                queries.push((title.clone(), query));
+            }
+        }
     }
-    assert_eq!(files.len(), 5, "alerts, and pipeline, receivers, tenants, agents");
-    for path in files {
-        let used = figures(&fs::read_to_string(&path)?);
+    assert_eq!(dashboards, 4, "pipeline, receivers, tenants, agents");
+    Ok(queries)
+}
+
+#[test]
+fn alerts_and_dashboards_use_figures_that_exist() -> Result<()> {
+    let documented = figures(&fs::read_to_string(repository().join("docs/metrics.md"))?);
+    let mut asked = queries()?;
+    asked.push(("alerts.yml".to_owned(), fs::read_to_string(folder().join("alerts.yml"))?));
+    for (place, text) in asked {
+        let used = figures(&text);
         let unknown: Vec<_> = used.difference(&documented).collect();
-        assert!(!used.is_empty() && unknown.is_empty(), "{}: {unknown:?}", path.display());
+        assert!(unknown.is_empty(), "{place}: {unknown:?}");
+        assert!(!used.is_empty() || text.contains("up{job="), "{place}: {text}");
     }
     Ok(())
+}
+
+/// As it stands in a URL.
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 #[tokio::test]
@@ -143,6 +167,11 @@ async fn a_real_prometheus_scrapes_a_receiver_and_evaluates_every_rule() -> Resu
     })
     .await?;
 
+    for (place, query) in queries()? {
+        let path = format!("query?query={}", escaped(&query));
+        let answer = prometheus.ask(&path).await?.context("an answer")?;
+        assert_eq!(answer["status"], "success", "{place}: {query}: {answer}");
+    }
     let rules = prometheus.ask("rules").await?.context("rules")?;
     let rules = rules["data"]["groups"][0]["rules"].as_array().context("rules")?.clone();
     assert_eq!(rules.len(), alerts()?.len());
