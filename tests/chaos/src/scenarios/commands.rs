@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use devstack::DatabaseAddress;
+use futures::TryStreamExt as _;
 use identity::CommandSigner;
 use protocol::command::NoArguments;
 use protocol::{CommandId, Order};
@@ -14,11 +15,12 @@ use rand::RngExt as _;
 use secrecy::SecretString;
 use serde_json::Value;
 use storage::{CommandTarget, ProgramRole, Records, TargetFilter, WantedOrder};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::findings::Findings;
 use crate::settings::Scale;
-use crate::stage::Stage;
+use crate::stage::{POSTGRES_LANES, Stage};
 use crate::world::{Process, World, eventually_within, sql_client};
 
 const DEVICES: u64 = 1_000;
@@ -47,6 +49,7 @@ pub(crate) async fn run(scale: Scale) -> Result<Findings> {
     let records = scene.stage.world.records()?;
     let signer = CommandSigner::with_keys(scene.stage.world.command_secrets()?)?;
     let rounds = usize::try_from(commands.div_ceil(devices))?;
+    let began = Instant::now();
     let ordering = order(&records, &signer, &targets, rounds);
     let (ordered, ()) = tokio::try_join!(ordering, scene.kill_again_and_again(kills))?;
     let ended = eventually_within(PATIENCE, "every command has ended", async || {
@@ -56,10 +59,12 @@ pub(crate) async fn run(scale: Scale) -> Result<Findings> {
         Ok(()) => 0,
         Err(_) => scene.stage.world.count(OPEN).await?,
     };
+    let took = began.elapsed();
     scene.stage.drained().await?;
     let mut findings = Findings::default();
     findings.tell("devices", devices);
     findings.tell("kills", kills);
+    findings.tell("seconds from the first order to the last end", took.as_secs());
     findings.must_be("not ended", u64::try_from(still_open)?, 0);
     scene.judge(&mut findings, &ordered).await?;
     let redelivered = "wegweiser_messages_total";
@@ -203,8 +208,11 @@ impl Scene {
         for (state, count) in &counts {
             findings.tell(*state, count);
         }
+        let interrupted = states.values().filter(|(_, interrupted)| *interrupted).count();
+        findings.tell("of them interrupted", interrupted);
+        self.tell_repetitions(findings).await?;
         let twice = executed.values().filter(|times| **times > 1).count();
-        findings.tell("executed", executed.len());
+        findings.tell("executions", executed.values().sum::<u64>());
         findings.must_be("executed more than once", twice as u64, 0);
         let ordered: HashSet<CommandId> = ordered.iter().copied().collect();
         let unordered = executed.keys().filter(|id| !ordered.contains(id)).count();
@@ -220,6 +228,24 @@ impl Scene {
         let long = "select count(*) from commands
                     where state = 'expired' and expires_at - created_at > interval '1 minute'";
         findings.must_be("expired before their time", self.number(long).await?, 0);
+        Ok(())
+    }
+
+    /// What came more than once on its way, there and back, and had its effect once.
+    async fn tell_repetitions(&self, findings: &mut Findings) -> Result<()> {
+        let stream = self.stage.jetstream().get_stream("COMMANDS").await?;
+        let published = stream.cached_info().state.last_sequence;
+        let mut given = 0;
+        let mut devices = stream.consumers();
+        while let Some(device) = devices.try_next().await? {
+            given += device.delivered.consumer_sequence;
+        }
+        findings.tell("commands that the stream took", published);
+        findings.tell("deliveries to devices", given);
+        let answered = "select count(*) from command_transitions where state = 'delivered'";
+        findings.tell("commands that a device answered", self.number(answered).await?);
+        let again = self.stage.progress(POSTGRES_LANES).await?.redelivered;
+        findings.tell("redeliveries to receivers", again);
         Ok(())
     }
 
