@@ -15,8 +15,6 @@ use tokio::time::Instant;
 use crate::commands::Noted;
 use crate::{BrokerGone, Parked, StoredMessage};
 
-/// Where answers go that nobody waits for.
-const NOBODY: &str = "_INBOX.nobody";
 const NANOSECONDS_A_MILLISECOND: i64 = 1_000_000;
 
 /// A message as delivered to us, not yet acknowledged.
@@ -24,7 +22,8 @@ const NANOSECONDS_A_MILLISECOND: i64 = 1_000_000;
 pub struct Delivery {
     client: Arc<Client>,
     message: Message,
-    reply: async_nats::Subject,
+    /// Where it is acknowledged; `None`: nobody waits for that.
+    reply: Option<async_nats::Subject>,
     stream: Arc<str>,
     sequence: u64,
     attempt: u64,
@@ -49,6 +48,11 @@ pub(crate) struct Origin<'a> {
 }
 
 impl Delivery {
+    /// Whether a consumer delivered it.
+    pub(crate) fn is_of_consumer(message: &Message) -> bool {
+        message.reply.as_ref().is_some_and(|reply| AckSubject::parse(reply).is_some())
+    }
+
     /// `None`: not delivered by a consumer, so there is nothing to acknowledge.
     pub(crate) fn new(
         client: &Arc<Client>,
@@ -69,9 +73,31 @@ impl Delivery {
             arrived: origin.arrived,
             ours_until: origin.ours_until,
             published,
-            reply,
+            reply: Some(reply),
             message,
         })
+    }
+
+    /// What somebody put into the inbox of a device beside its consumer: there is nothing to
+    /// acknowledge, and all else that matters is in it, signed.
+    pub(crate) fn past_the_stream(
+        client: &Arc<Client>,
+        message: Message,
+        origin: Origin<'_>,
+    ) -> Self {
+        Self {
+            client: client.clone(),
+            message,
+            reply: None,
+            stream: origin.stream.clone(),
+            sequence: 0,
+            attempt: 1,
+            waiting: 0,
+            published: UnixMillis::now(),
+            may_be_repeated: true,
+            arrived: origin.arrived,
+            ours_until: origin.ours_until,
+        }
     }
 
     /// What a stream still holds, as if it were delivered once more. Nobody waits for its answer.
@@ -99,7 +125,7 @@ impl Delivery {
         Self {
             client: client.clone(),
             message,
-            reply: NOBODY.into(),
+            reply: None,
             stream: stream.into(),
             sequence,
             attempt,
@@ -242,8 +268,9 @@ impl Delivery {
     }
 
     async fn answer(&self, kind: &'static str) -> Result<(), BrokerGone> {
+        let Some(reply) = &self.reply else { return Ok(()) };
         self.client
-            .publish(self.reply.clone(), Bytes::from_static(kind.as_bytes()))
+            .publish(reply.clone(), Bytes::from_static(kind.as_bytes()))
             .await
             .map_err(|error| BrokerGone(error.to_string()))
     }

@@ -310,7 +310,12 @@ impl Pull {
                     // It was sent at the request at the earliest; half, so that there is time left.
                     ours_until: self.requested + self.ack_wait / 2,
                 };
-                Ok(Delivery::new(self.broker.client(), message, origin))
+                let client = self.broker.client();
+                if self.of_device && !Delivery::is_of_consumer(&message) {
+                    // Judged like any other, so that a forgery is refused and counted.
+                    return Ok(Some(Delivery::past_the_stream(client, message, origin)));
+                }
+                Ok(Delivery::new(client, message, origin))
             }
             // Deliveries come under their own subject, words about a request under its reply's.
             _ if *message.subject != self.reply_subject() => Ok(None),

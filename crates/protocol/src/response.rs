@@ -81,7 +81,10 @@ pub enum ResponseEvent {
     /// A piece of its output.
     Output,
     /// The device refused another message under the command's id; the command is as it was.
-    Refused,
+    Refused {
+        /// Why.
+        reason: Option<ResponseReason>,
+    },
     /// It ended; nothing follows.
     Finished {
         /// How.
@@ -117,6 +120,21 @@ impl CommandResponse {
         matches!(self.event, ResponseEvent::Finished { .. })
     }
 
+    /// Why the device refused a message that came as a command, if this tells of that: a code of
+    /// docs/commands.md.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        let reason = match &self.event {
+            ResponseEvent::Started | ResponseEvent::Output => return None,
+            ResponseEvent::Refused { reason } => reason,
+            ResponseEvent::Finished { outcome, reason } => match outcome {
+                ResponseOutcome::Rejected | ResponseOutcome::Expired => reason,
+                _ => return None,
+            },
+        };
+        reason.as_ref().map(|reason| &*reason.code)
+    }
+
     /// Takes events, `{command_id, result: {command_id, status, …}}` and `{command_id, status, …}`.
     pub(crate) fn from_wire(subject: &DeviceSubject, wire: Normalised) -> Result<Self, Reject> {
         let Normalised { body, at, .. } = wire;
@@ -126,7 +144,7 @@ impl CommandResponse {
             Some("started") => ResponseEvent::Started,
             Some("output") => output(&body)?,
             Some("finished") => finished(&body)?,
-            Some("refused") => ResponseEvent::Refused,
+            Some("refused") => ResponseEvent::Refused { reason: reason(&body, None)? },
             Some(other) => {
                 return Err(violation(format!(
                     "field event is {other:?}; see docs/commands.md for what a device tells"
@@ -158,7 +176,7 @@ const fn status_of(event: &ResponseEvent) -> ResponseStatus {
         ResponseEvent::Finished { outcome: ResponseOutcome::Succeeded, .. } => {
             ResponseStatus::Success
         }
-        ResponseEvent::Refused | ResponseEvent::Finished { .. } => ResponseStatus::Error,
+        ResponseEvent::Refused { .. } | ResponseEvent::Finished { .. } => ResponseStatus::Error,
     }
 }
 
@@ -206,18 +224,23 @@ fn finished(body: &Object) -> Result<ResponseEvent, Reject> {
             )));
         }
     };
-    let reason = match body.get("reason") {
+    let reason = reason(body, implied)?;
+    // What a device refuses as too late is not its refusal, but the end of the command's time.
+    let is_late = reason.as_ref().is_some_and(|reason| &*reason.code == "expired");
+    let outcome = if is_late { ResponseOutcome::Expired } else { outcome };
+    Ok(ResponseEvent::Finished { outcome, reason })
+}
+
+/// `implied`: the code that the outcome has by itself.
+fn reason(body: &Object, implied: Option<&str>) -> Result<Option<ResponseReason>, Reject> {
+    Ok(match body.get("reason") {
         Some(Value::Object(reason)) => Some(ResponseReason {
             code: wire::text(reason, "code")?
                 .unwrap_or_else(|| implied.unwrap_or("internal").into()),
             text: words(reason.get("text")),
         }),
         _ => implied.map(|code| ResponseReason { code: code.into(), text: Box::default() }),
-    };
-    // What a device refuses as too late is not its refusal, but the end of the command's time.
-    let is_late = reason.as_ref().is_some_and(|reason| &*reason.code == "expired");
-    let outcome = if is_late { ResponseOutcome::Expired } else { outcome };
-    Ok(ResponseEvent::Finished { outcome, reason })
+    })
 }
 
 /// The first generation answers once.

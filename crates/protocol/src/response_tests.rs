@@ -61,9 +61,14 @@ fn every_outcome_has_its_state_and_its_reason() {
     let late = json!({ "command_id": "c", "event": "finished", "outcome": "rejected",
                        "reason": { "code": "expired", "text": "" } });
     assert_eq!(ended(late), (Expired, reason("expired", "")));
-    let other =
-        json!({ "command_id": "c", "event": "refused", "number": 4, "outcome": "rejected" });
-    assert_eq!(read(other).unwrap().event, ResponseEvent::Refused);
+    let other = json!({ "command_id": "c", "event": "refused", "number": 4, "outcome": "rejected",
+                        "reason": { "code": "replayed", "text": "" } });
+    let other = read(other).unwrap();
+    assert_eq!(other.event, ResponseEvent::Refused { reason: reason("replayed", "") });
+    assert_eq!(other.refusal(), Some("replayed"));
+    let failed = json!({ "command_id": "c", "event": "finished", "outcome": "failed",
+                         "reason": { "code": "busy", "text": "" } });
+    assert_eq!(read(failed).unwrap().refusal(), None);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use storage::{
 use tokio::time::Instant;
 
 use crate::batch::{Accepted, Decoded, decode_event};
+use crate::refusals::Refusals;
 
 /// One stream's way into its sink.
 pub(crate) trait Lane {
@@ -186,9 +187,9 @@ impl Lane for Monitoring {
     }
 }
 
-/// `RESPONSES` into the records.
+/// `RESPONSES` into the records, with a count of what devices refused.
 #[derive(Clone)]
-pub(crate) struct Responses(pub(crate) Records);
+pub(crate) struct Responses(pub(crate) Records, pub(crate) Refusals);
 
 impl Lane for Responses {
     type Record = CommandResponse;
@@ -203,7 +204,12 @@ impl Lane for Responses {
         batch: &[Accepted<CommandResponse>],
         _repeated: bool,
     ) -> Result<Vec<Written>, Unavailable> {
-        write_realtime(&self.0, batch, |response| RealtimeBody::Response(response)).await
+        let written =
+            write_realtime(&self.0, batch, |response| RealtimeBody::Response(response)).await?;
+        for (accepted, _) in batch.iter().zip(&written).filter(|(_, written)| written.is_ok()) {
+            self.1.note(&accepted.record);
+        }
+        Ok(written)
     }
 }
 

@@ -13,6 +13,7 @@ mod ledger;
 mod metrics;
 mod pipeline;
 mod presence;
+mod refusals;
 mod samples;
 mod settings;
 mod settle;

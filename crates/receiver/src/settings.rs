@@ -57,6 +57,12 @@ const MISSED: Setting = Setting {
     unit: "heartbeats",
     help: "Missed heartbeats of the announced interval after which a device is offline.",
 };
+const COMMAND_ANSWERS: Setting = Setting {
+    name: "WEGWEISER_COMMAND_ANSWERS_MAX_BYTES",
+    default: Some("8388608"),
+    unit: "bytes",
+    help: "How much of all that a device answers to one command is kept; beyond, only its end is, and the command is marked. Raise it where agents' commands.output_max_bytes is raised.",
+};
 const SETTINGS: &[Setting] = &[
     LISTEN,
     METRICS_BATCH,
@@ -66,6 +72,7 @@ const SETTINGS: &[Setting] = &[
     GRACE,
     OFFLINE_AFTER,
     MISSED,
+    COMMAND_ANSWERS,
 ];
 
 /// Everything that a receiver is told.
@@ -81,6 +88,7 @@ pub(crate) struct ReceiverSettings {
     pub(crate) records_workers: usize,
     pub(crate) grace: Duration,
     pub(crate) offline: OfflineRule,
+    pub(crate) command_answers_max_bytes: u64,
 }
 
 impl ReceiverSettings {
@@ -88,6 +96,8 @@ impl ReceiverSettings {
         const MOST_MESSAGES: usize = 10_000;
         const MOST_WORKERS: usize = 16;
         const MOST_TIMES: u32 = 1_000;
+        const LEAST_ANSWERS: u64 = 64 * 1024;
+        const MOST_ANSWERS: u64 = 1024 * 1024 * 1024;
         Self {
             broker: BrokerSettings::read(reader, "wegweiser-receiver"),
             redis: RedisSettings::read(reader),
@@ -102,6 +112,8 @@ impl ReceiverSettings {
                 silence: reader.seconds(&OFFLINE_AFTER, 1..=86_400),
                 missed_heartbeats: reader.number(&MISSED, 1..=100),
             },
+            command_answers_max_bytes: reader
+                .number(&COMMAND_ANSWERS, LEAST_ANSWERS..=MOST_ANSWERS),
         }
     }
 }

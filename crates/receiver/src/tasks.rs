@@ -17,6 +17,7 @@ use crate::fair::{Backlog, FairShare};
 use crate::hold::{Origin, Source};
 use crate::lanes::{DeferredMetrics, Heartbeats, Lane, Metrics, Monitoring, Responses};
 use crate::metrics::Figures;
+use crate::refusals::Refusals;
 use crate::settings::ReceiverSettings;
 use crate::{crash_poison, ledger, pipeline, presence, samples};
 
@@ -96,6 +97,7 @@ async fn work(
     running.spawn(manager::keep_told(health.clone(), stop.clone()));
     let rings = Rings::open(&settings.redis)?;
     let records = Records::open(&settings.postgres)?;
+    let records = records.keeping_answers(settings.command_answers_max_bytes);
     let connecting = Broker::connect_patiently(&settings.broker);
     let Some(broker) = stop.run_until_cancelled(connecting).await else {
         return Ok(());
@@ -105,11 +107,12 @@ async fn work(
     let mut tasks =
         Tasks { broker: broker.clone(), health, meter, stop: stopped, running, consumers, doubt };
     tasks.points(rings.clone(), settings)?;
+    let refusals = Refusals::new(&tasks.meter);
     let trial = LastTrial {
         metrics: Metrics(rings.clone()),
         heartbeats: Heartbeats(records.clone(), settings.offline),
         monitoring: Monitoring(records.clone()),
-        responses: Responses(records.clone()),
+        responses: Responses(records.clone(), refusals),
     };
     let batch = settings.records_batch_messages;
     let workers = settings.records_workers;

@@ -41,8 +41,9 @@ mod walls;
 pub use api_tokens::{ApiRole, ApiTokenRefusal, ApiTokenRow, KnownApiToken, NewApiToken};
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use commands::{
-    CancelError, Cancelled, CommandEnd, CommandFilter, CommandOutput, CommandRow, CommandState,
-    CommandTarget, NewCommand, News, NotPrepared, TargetFilter, Topic, Transition, WantedOrder,
+    COMMANDS_KEPT_MAX_DAYS, COMMANDS_KEPT_MIN_DAYS, CancelError, Cancelled, CommandEnd,
+    CommandFilter, CommandOutput, CommandRow, CommandState, CommandTarget, NewCommand, News,
+    NotOrdered, NotPrepared, TargetFilter, Topic, Transition, WantedOrder,
 };
 pub use connectivity::{DeviceRow, HeartbeatWrite};
 pub use enrolment::{EnrollTokenRow, Enrolled, Enrolment, EnrolmentError, NewEnrollToken, Renewal};

@@ -7,7 +7,7 @@ use protocol::{CommandResponse, DeviceId, MessageKey, MonitoringReport, TenantId
 use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 
-use crate::commands::write_with_moves;
+use crate::commands::{Answers, write_with_moves};
 use crate::ledger::{DeviceSession, NumberRun, runs};
 use crate::outcome::{Unavailable, Written};
 use crate::rebuild::Target;
@@ -33,6 +33,12 @@ pub struct RealtimeWrite<'a> {
     pub received: UnixMillis,
 }
 
+/// A record with how much of the answers to its command is kept.
+struct Bounded<'a> {
+    write: &'a RealtimeWrite<'a>,
+    most_bytes: u64,
+}
+
 const TABLE: &str = "device_realtime_data";
 const INSERT: &str = "
 insert into device_realtime_data
@@ -46,7 +52,14 @@ from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text
        sent_ms, received_ms)
 on conflict (tenant_uuid, device_uuid, kind, message_key) do nothing";
 
-impl RealtimeBody<'_> {
+impl<'a> RealtimeBody<'a> {
+    const fn response(self) -> Option<&'a CommandResponse> {
+        match self {
+            Self::Monitoring(_) => None,
+            Self::Response(response) => Some(response),
+        }
+    }
+
     const fn sender(&self) -> (TenantId, DeviceId, UnixMillis) {
         match self {
             Self::Monitoring(report) => (report.tenant, report.device, report.at),
@@ -116,7 +129,12 @@ impl Records {
     ) -> Result<Vec<Written>, Unavailable> {
         let sql = target.of(INSERT, TABLE);
         match target {
-            Target::Real => self.write_bisecting(TABLE, &sql, writes, insert).await,
+            Target::Real => {
+                let most_bytes = self.answers_max_bytes;
+                let bounded = writes.iter().map(|write| Bounded { write, most_bytes });
+                let bounded: Vec<Bounded<'_>> = bounded.collect();
+                self.write_bisecting(TABLE, &sql, &bounded, insert).await
+            }
             Target::Shadow => self.write_bisecting(TABLE, &sql, writes, insert_into_shadow).await,
         }
     }
@@ -142,45 +160,54 @@ pub(crate) fn numbers(
     runs(numbers)
 }
 
-async fn insert(connection: &Object, sql: &str, writes: &[RealtimeWrite<'_>]) -> Result<(), Error> {
-    store(connection, sql, Target::Real, writes).await
+/// Of a command whose device says too much, not everything is stored; what it tells counts.
+async fn insert(connection: &Object, sql: &str, all: &[Bounded<'_>]) -> Result<(), Error> {
+    let most_bytes = all.first().map_or(0, |first| first.most_bytes);
+    let responses = all.iter().filter_map(|one| one.write.body.response());
+    let mut answers = Answers::read(connection, responses, most_bytes).await?;
+    let mut kept = Vec::with_capacity(all.len());
+    for Bounded { write, .. } in all {
+        if write.body.response().is_none_or(|response| answers.keep(response)) {
+            kept.push(*write);
+        }
+    }
+    let moving =
+        all.iter().filter_map(|one| Some((one.write.body.response()?, one.write.received)));
+    store(connection, sql, &kept, moving, &answers).await
 }
 
+/// What is written into a shadow was said long ago, and moves nothing.
 async fn insert_into_shadow(
     connection: &Object,
     sql: &str,
     writes: &[RealtimeWrite<'_>],
 ) -> Result<(), Error> {
-    store(connection, sql, Target::Shadow, writes).await
+    let all: Vec<&RealtimeWrite<'_>> = writes.iter().collect();
+    store(connection, sql, &all, std::iter::empty(), &Answers::default()).await
 }
 
-async fn store(
+/// Stores rows, and moves the commands that `moving` tell of.
+async fn store<'a>(
     connection: &Object,
     sql: &str,
-    target: Target,
-    writes: &[RealtimeWrite<'_>],
+    rows: &[&RealtimeWrite<'_>],
+    moving: impl Iterator<Item = (&'a CommandResponse, UnixMillis)>,
+    answers: &Answers,
 ) -> Result<(), Error> {
-    let bodies = || writes.iter().map(|write| &write.body);
+    let bodies = || rows.iter().map(|write| &write.body);
     let tenants: Vec<_> = bodies().map(|body| body.sender().0.as_uuid()).collect();
     let devices: Vec<_> = bodies().map(|body| body.sender().1.as_uuid()).collect();
-    let keys: Vec<String> = writes.iter().map(|write| write.key.to_string()).collect();
+    let keys: Vec<String> = rows.iter().map(|write| write.key.to_string()).collect();
     let kinds: Vec<_> = bodies().map(RealtimeBody::kind).collect();
     let types: Vec<_> = bodies().map(RealtimeBody::data_type).collect();
     let commands: Vec<_> = bodies().map(RealtimeBody::command_id).collect();
     let statuses: Vec<_> = bodies().map(RealtimeBody::status).collect();
     let payloads: Vec<_> = bodies().map(RealtimeBody::payload).collect();
     let sent: Vec<i64> = bodies().map(|body| body.sender().2.get()).collect();
-    let received: Vec<i64> = writes.iter().map(|write| write.received.get()).collect();
+    let received: Vec<i64> = rows.iter().map(|write| write.received.get()).collect();
     let storing: [&(dyn ToSql + Sync); 10] = [
         &tenants, &devices, &keys, &kinds, &types, &commands, &statuses, &payloads, &sent,
         &received,
     ];
-    // What is written into a shadow was said long ago.
-    let responses = writes.iter().filter_map(|write| match write.body {
-        RealtimeBody::Response(response) if target == Target::Real => {
-            Some((response, write.received))
-        }
-        _ => None,
-    });
-    write_with_moves(connection, sql, &storing, responses).await
+    write_with_moves(connection, sql, &storing, moving, answers).await
 }

@@ -122,8 +122,17 @@ impl Kind {
 
     fn missing(self) -> String {
         let (table, same) = (self.table(), self.same());
+        // Of a command that was cut, what is beyond its bound is left out.
+        let kept = match self {
+            Self::Records("response") => {
+                "and not exists (select from command_answers a
+                                 where a.cut and a.command_uuid::text = s.command_id)"
+            }
+            Self::Records(_) | Self::Connectivity => "",
+        };
         format!(
-            "select s.* from rebuild.{table} s where not exists (select from {table} r where {same})"
+            "select s.* from rebuild.{table} s
+             where not exists (select from {table} r where {same}) {kept}"
         )
     }
 

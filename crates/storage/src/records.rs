@@ -26,6 +26,9 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle time before the server is asked whether it is there.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 
+/// Most bytes of a command's answers that are kept where nobody says.
+const ANSWERS_MAX_BYTES: u64 = 8 * 1024 * 1024;
+
 /// The records in Postgres; cheap to clone.
 #[derive(Clone)]
 pub struct Records {
@@ -35,6 +38,8 @@ pub struct Records {
     way: Arc<(tokio_postgres::Config, MakeRustlsConnect)>,
     /// Behind the walls: whose rows are there.
     scope: Option<Scope>,
+    /// Most bytes of a command's answers that are kept.
+    pub(crate) answers_max_bytes: u64,
 }
 
 impl Records {
@@ -58,7 +63,19 @@ impl Records {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(Unavailable::postgres)?;
-        Ok(Self { pool, statement_timeout: settings.statement_timeout, way, scope: None })
+        Ok(Self {
+            pool,
+            statement_timeout: settings.statement_timeout,
+            way,
+            scope: None,
+            answers_max_bytes: ANSWERS_MAX_BYTES,
+        })
+    }
+
+    /// The same, keeping so many bytes of a command's answers at most.
+    #[must_use]
+    pub fn keeping_answers(self, max_bytes: u64) -> Self {
+        Self { answers_max_bytes: max_bytes, ..self }
     }
 
     pub(crate) fn within(&self, scope: Scope) -> Self {

@@ -135,6 +135,7 @@ fn dispatching(
     let dispatch = Dispatch {
         records: walled.within(Scope::AllTenants),
         grace: settings.command_grace,
+        retention: settings.command_retention,
         figures: Figures::new(&metrics.meter()),
     };
     tokio::spawn(dispatch.run(settings.broker.clone(), stop.clone()))

@@ -8,7 +8,7 @@ use broker::BrokerSettings;
 use broker::accounts::ISSUING_KEYS;
 use runtime::settings::{Mistakes, Reader, Setting, markdown_table};
 use runtime::telemetry::{self, TelemetrySettings};
-use storage::{PostgresSettings, RedisSettings};
+use storage::{COMMANDS_KEPT_MAX_DAYS, COMMANDS_KEPT_MIN_DAYS, PostgresSettings, RedisSettings};
 
 use crate::server::TlsFiles;
 
@@ -77,7 +77,14 @@ const COMMAND_GRACE: Setting = Setting {
     help: "How long beyond a command's timeout its device may be silent before the command counts \
            as timed out; what the device says later still counts.",
 };
-const COMMANDS: &[Setting] = &[COMMAND_KEYS, COMMAND_GRACE];
+const COMMAND_RETENTION: Setting = Setting {
+    name: "WEGWEISER_COMMAND_RETENTION_DAYS",
+    default: Some("90"),
+    unit: "days",
+    help: "How long a command and all that was answered to it is kept after its end; the audit log \
+           keeps who ordered it and what came of it.",
+};
+const COMMANDS: &[Setting] = &[COMMAND_KEYS, COMMAND_GRACE, COMMAND_RETENTION];
 /// Shortest and longest life of a device's credentials, in seconds.
 const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 6..=10 * 366 * 86_400;
 const ENROLMENT: &[Setting] = &[ISSUING_KEYS, ENROLL_URL, ENROLL_CA, DEVICE_LIFETIME];
@@ -107,6 +114,8 @@ pub(crate) struct WebSettings {
     pub(crate) command_keys: Option<PathBuf>,
     /// How long beyond its timeout a command's device may be silent.
     pub(crate) command_grace: Duration,
+    /// How long a command is kept after its end.
+    pub(crate) command_retention: Duration,
     pub(crate) broker: BrokerSettings,
     pub(crate) redis: RedisSettings,
     pub(crate) postgres: PostgresSettings,
@@ -147,6 +156,7 @@ impl WebSettings {
             enrolment: enrolment(&mut reader, &broker),
             command_keys: reader.path(&COMMAND_KEYS),
             command_grace: reader.seconds(&COMMAND_GRACE, 1..=7 * 86_400),
+            command_retention: retention(&mut reader),
             broker,
             redis: RedisSettings::read(&mut reader),
             postgres: PostgresSettings::read(&mut reader),
@@ -181,6 +191,12 @@ fn enrolment(reader: &mut Reader, broker: &BrokerSettings) -> Option<EnrolmentSe
         lifetime,
         keys: reader.path(&ISSUING_KEYS)?,
     })
+}
+
+fn retention(reader: &mut Reader) -> Duration {
+    const DAY_SECONDS: u64 = 86_400;
+    let days = COMMANDS_KEPT_MIN_DAYS..=COMMANDS_KEPT_MAX_DAYS;
+    Duration::from_secs(reader.number(&COMMAND_RETENTION, days) * DAY_SECONDS)
 }
 
 fn tls(reader: &mut Reader) -> Option<TlsFiles> {

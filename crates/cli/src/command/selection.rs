@@ -9,6 +9,7 @@ use protocol::{DeviceId, TenantId};
 use storage::{CommandTarget, Records, TargetFilter};
 
 use crate::device::label;
+use crate::output;
 
 /// Most devices of one sending.
 const DEVICES_MAX: u32 = 100_000;
@@ -33,6 +34,23 @@ pub(super) struct Selection {
     all: bool,
 }
 
+/// Those that may not connect, with a word about them.
+fn leave_out(targets: &mut Vec<CommandTarget>) -> anyhow::Result<()> {
+    let meant = targets.len();
+    targets.retain(|target| target.may_connect);
+    let left_out = meant - targets.len();
+    if left_out > 0 && targets.is_empty() {
+        bail!(
+            "all {left_out} devices that are meant are revoked, or of a suspended tenant; see: \
+             wegweiser device list, wegweiser tenant list"
+        );
+    }
+    if left_out > 0 {
+        output::note(&format!("{left_out} left out: revoked, or of a suspended tenant"));
+    }
+    Ok(())
+}
+
 impl Selection {
     /// The devices that are meant. One that is named and not there, or may not connect, is a
     /// mistake; of others, those that may not connect are left out.
@@ -54,7 +72,7 @@ impl Selection {
         }
         match named {
             Some(named) => self.check_named(&named, &targets)?,
-            None => targets.retain(|target| target.may_connect),
+            None => leave_out(&mut targets)?,
         }
         if targets.is_empty() {
             bail!("no device is meant; see: wegweiser devices, wegweiser device list");
@@ -78,7 +96,10 @@ impl Selection {
         let chosen = self.tenant.is_some() || !self.label.is_empty();
         match named.iter().find(|device| !found.contains(device)) {
             Some(device) if !chosen => {
-                bail!("device {device} is unknown: it is not registered and sent no heartbeat")
+                bail!(
+                    "device {device} is unknown: it is not registered and sent no heartbeat; see: \
+                     wegweiser device list"
+                )
             }
             _ => Ok(()),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use protocol::Order;
+use protocol::limits::{COMMAND_LIFE_MAX_MS, COMMAND_TIMEOUT_MAX_MS, COMMAND_TIMEOUT_MIN_MS};
 use serde_json::{Map, Value};
 use storage::WantedOrder;
 use uuid::Uuid;
@@ -19,6 +20,8 @@ use crate::span::span;
 
 /// Commands that are ordered in one statement.
 const ORDERED_TOGETHER: usize = 500;
+/// Longest excerpt of what was typed that an error repeats, in characters.
+const ARGUMENTS_SHOWN_CHARS: usize = 100;
 
 #[derive(Debug, Args)]
 pub(super) struct Send {
@@ -34,10 +37,11 @@ pub(super) struct Send {
     #[command(flatten)]
     selection: Selection,
     /// How long it may run, such as 30s; without it, as long as is usual for its kind.
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = timeout, allow_hyphen_values = true)]
     timeout: Option<Duration>,
-    /// For how long a device that is away may still take it.
-    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1h")]
+    /// For how long a device that is away may still take it, up to 7d.
+    #[arg(long, value_name = "SPAN", value_parser = life, default_value = "1h",
+          allow_hyphen_values = true)]
     expires: Duration,
     /// Wait until every command has ended, and tell what came of each as it does.
     #[arg(long)]
@@ -85,11 +89,33 @@ pub(super) async fn run(command: &Send) -> anyhow::Result<ExitCode> {
     Rollout::new(plan, targets, teller).run(&mut desk).await
 }
 
+fn life(text: &str) -> Result<Duration, String> {
+    let most_ms = u64::try_from(COMMAND_LIFE_MAX_MS).unwrap_or_default();
+    let life = span(text)?;
+    if life > Duration::from_millis(most_ms) {
+        return Err(format!("{text} is longer than a command may wait; give up to 7d"));
+    }
+    Ok(life)
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let may = Duration::from_millis(COMMAND_TIMEOUT_MIN_MS)
+        ..=Duration::from_millis(COMMAND_TIMEOUT_MAX_MS);
+    let timeout = span(text)?;
+    if !may.contains(&timeout) {
+        return Err(format!("{text} is not how long a command may run; give 100ms to 1h"));
+    }
+    Ok(timeout)
+}
+
 impl Send {
     /// The arguments as they were typed.
     fn given(&self) -> anyhow::Result<Value> {
         if let Some(text) = &self.arguments {
-            return serde_json::from_str(text).context("--arguments is no JSON");
+            return serde_json::from_str(text).with_context(|| {
+                let shown: String = text.chars().take(ARGUMENTS_SHOWN_CHARS).collect();
+                format!("--arguments {shown:?} is no JSON; give an object such as {{\"limit\":5}}")
+            });
         }
         let mut given = Map::new();
         for field in &self.fields {

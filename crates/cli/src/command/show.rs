@@ -57,7 +57,7 @@ pub(super) async fn run(command: &Show) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Bounded by what the device's agent sends of one command.
+/// Bounded by what receivers keep of one command.
 async fn all_output(records: &Records, of: &CommandRow) -> anyhow::Result<Vec<CommandOutput>> {
     let mut all: Vec<CommandOutput> = Vec::new();
     loop {
@@ -103,6 +103,9 @@ fn render(shown: &Shown) -> String {
     if !output.is_empty() {
         let said: String = output.iter().map(|piece| piece.chunk.as_str()).collect();
         text.push_str(&format!("\n\noutput\n{}", tame(said.trim_end())));
+    }
+    if command.answers_cut {
+        text.push_str("\n[its device answered more than is kept; the rest was left out]");
     }
     if let Some(result) = result.as_ref().filter(|result| !result.is_null()) {
         let result = serde_json::to_string_pretty(result).unwrap_or_default();

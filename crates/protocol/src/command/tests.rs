@@ -269,3 +269,23 @@ proptest! {
         prop_assert_eq!(read.arguments, given);
     }
 }
+
+#[test]
+fn the_manual_has_each_kind_with_its_fields_its_time_and_an_example_that_is_taken() {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/commands.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    for kind in CommandKind::ALL {
+        let start = format!("| `{kind}` | ");
+        let row = manual.lines().find(|line| line.starts_with(&start)).expect(&start);
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [_, arguments, example, seconds, _] = cells[..] else { panic!("{row}") };
+        let example = serde_json::from_str(example.trim_matches('`')).expect(row);
+        Order::parse(kind.name(), &example).expect(row);
+        assert_eq!(seconds.parse::<u64>().unwrap() * 1_000, kind.default_timeout_ms(), "{row}");
+        let schema = kind.schema();
+        let fields = schema["properties"].as_object().into_iter().flatten();
+        for (field, _) in fields {
+            assert!(arguments.contains(&format!("`{field}`")), "{field}: {row}");
+        }
+    }
+}

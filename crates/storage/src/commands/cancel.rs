@@ -14,7 +14,7 @@ use tokio_postgres::types::ToSql;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{MOVED_BY_US, NotPrepared, RECORD, TargetFilter, WantedOrder};
+use super::{MOVED_BY_US, NotOrdered, NotPrepared, RECORD, TargetFilter, WantedOrder};
 use crate::audit::AuditEntry;
 use crate::outcome::Unavailable;
 use crate::records::Records;
@@ -54,6 +54,9 @@ pub enum CancelError {
     /// Its device cannot be told.
     #[error(transparent)]
     NotPrepared(#[from] NotPrepared),
+    /// Too much waits for it already.
+    #[error("its device is not told to end it: {0}")]
+    NotOrdered(#[from] NotOrdered),
     /// There is no such command.
     #[error("command {0} is unknown; see: wegweiser command list")]
     Unknown(CommandId),

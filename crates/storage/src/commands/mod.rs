@@ -5,7 +5,9 @@
 //! what a device said last is final. What ended by our clock alone (`assumed`) gives way to the
 //! device's word. Refuses: to publish; whoever holds the broker does that, see [`outbox`].
 
+mod answers;
 mod cancel;
+mod forget;
 mod moves;
 mod news;
 mod order;
@@ -17,10 +19,12 @@ mod state;
 mod sweep;
 mod targets;
 
+pub(crate) use answers::Answers;
 pub use cancel::{CancelError, Cancelled};
+pub use forget::{COMMANDS_KEPT_MAX_DAYS, COMMANDS_KEPT_MIN_DAYS};
 pub(crate) use moves::write_with_moves;
 pub use news::{News, Topic};
-pub use order::NewCommand;
+pub use order::{NewCommand, NotOrdered};
 pub use prepare::{NotPrepared, WantedOrder};
 pub use read::{CommandEnd, CommandFilter, CommandOutput, CommandRow, Transition};
 pub use state::CommandState;

@@ -11,21 +11,29 @@ use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use deadpool_postgres::Object;
-use protocol::{CommandId, CommandResponse, ResponseEvent, UnixMillis};
+use protocol::{CommandResponse, ResponseEvent, UnixMillis};
 use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::answers::{Answers, CommandOf, command_of};
 use super::{CommandState, RECORD};
 use crate::traces;
 
 /// One command's way within a batch of answers.
+#[derive(Default)]
 struct Move<'a> {
-    newest: &'a CommandResponse,
-    state: CommandState,
-    received: UnixMillis,
+    /// What brings it furthest; `None`: it stays as it is.
+    newest: Option<Reached<'a>>,
     /// When the broker took its `started`, and when the device sent it.
     started: Option<(UnixMillis, UnixMillis)>,
+}
+
+#[derive(Clone, Copy)]
+struct Reached<'a> {
+    response: &'a CommandResponse,
+    state: CommandState,
+    received: UnixMillis,
 }
 
 /// Parameters of the statement that stores the answers; those of the moves follow.
@@ -36,23 +44,23 @@ static MOVES: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
 event as (
-    select command_uuid, tenant_uuid, device_uuid, state, code, words,
+    select command_uuid, tenant_uuid, device_uuid, state, code, words, cut,
            to_timestamp(at_ms / 1000.0) as at, to_timestamp(device_ms / 1000.0) as device_at,
            to_timestamp(started_ms / 1000.0) as started_at,
            to_timestamp(started_device_ms / 1000.0) as started_device_at
     from unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::text[], {}::text[],
-                {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[])
+                {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[], {}::bool[])
       as t(command_uuid, tenant_uuid, device_uuid, state, code, words, at_ms, device_ms, started_ms,
-           started_device_ms)
+           started_device_ms, cut)
 ), known as (
-    select c.command_uuid
+    select c.command_uuid, c.tenant_uuid, c.device_uuid
     from commands c join event e using (command_uuid, tenant_uuid, device_uuid)
     order by c.command_uuid
     for update of c
 ), moved as (
     update commands c set state = e.state, changed_at = clock_timestamp(), assumed = false,
            moved_by = 'device ' || c.device_uuid, reason_code = e.code, reason_text = e.words
-    from event e join known using (command_uuid)
+    from event e join known using (command_uuid, tenant_uuid, device_uuid)
     where c.command_uuid = e.command_uuid
       and (wegweiser_command_rank(c.state) < wegweiser_command_rank(e.state)
            or (wegweiser_command_rank(e.state) = 3
@@ -62,10 +70,21 @@ event as (
     insert into command_transitions (command_uuid, tenant_uuid, state, at, device_at, moved_by)
     select e.command_uuid, e.tenant_uuid, reached.state, coalesce(e.started_at, e.at),
            coalesce(e.started_device_at, e.device_at), 'device ' || e.device_uuid
-    from event e join known using (command_uuid)
+    from event e join known using (command_uuid, tenant_uuid, device_uuid)
     cross join (values ('delivered'), ('running')) as reached (state)
-    where reached.state = 'delivered' or e.started_at is not null
+    where e.state is not null and (reached.state = 'delivered' or e.started_at is not null)
     on conflict (command_uuid, state) do nothing
+), kept as (
+    insert into command_answers (command_uuid, tenant_uuid, bytes, cut)
+    select e.command_uuid, e.tenant_uuid, coalesce(sum(s.bytes), 0), e.cut
+    from event e join known using (command_uuid, tenant_uuid, device_uuid)
+    left join stored s on s.command_id = e.command_uuid::text
+                       and s.tenant_uuid = e.tenant_uuid and s.device_uuid = e.device_uuid
+    group by e.command_uuid, e.tenant_uuid, e.cut
+    order by e.command_uuid
+    on conflict (command_uuid) do update
+       set bytes = command_answers.bytes + excluded.bytes,
+           cut = command_answers.cut or excluded.cut
 ), {RECORD}",
         at(1),
         at(2),
@@ -76,41 +95,52 @@ event as (
         at(7),
         at(8),
         at(9),
-        at(10)
+        at(10),
+        at(11)
     )
 });
 
+/// What the statement that stores the answers tells of each for [`MOVES`].
+const STORED: &str =
+    "returning command_id, tenant_uuid, device_uuid, octet_length(payload::text) as bytes";
+
 /// Stores with `insert`, whose parameters are `storing`, and moves the commands that `responses`
-/// tell of, in one statement.
+/// tell of, in one statement. `answers`: how much of each is kept.
 pub(crate) async fn write_with_moves<'a>(
     connection: &Object,
     insert: &str,
     storing: &[&(dyn ToSql + Sync)],
     responses: impl Iterator<Item = (&'a CommandResponse, UnixMillis)>,
+    answers: &Answers,
 ) -> Result<(), Error> {
     let moves = by_command(responses);
     if moves.is_empty() {
         let statement = connection.prepare_cached(insert).await?;
         return connection.execute(&statement, storing).await.map(drop);
     }
-    let all = || moves.values();
-    let reason = |one: &Move<'a>| match &one.newest.event {
+    let reached = || moves.values().map(|one| one.newest);
+    let reason = |one: Option<Reached<'a>>| match &one?.response.event {
         ResponseEvent::Finished { reason, .. } => reason.as_ref(),
         _ => None,
     };
-    let commands: Vec<Uuid> = moves.keys().map(CommandId::as_uuid).collect();
-    let tenants: Vec<Uuid> = all().map(|one| one.newest.tenant.as_uuid()).collect();
-    let devices: Vec<Uuid> = all().map(|one| one.newest.device.as_uuid()).collect();
-    let states: Vec<&str> = all().map(|one| one.state.as_str()).collect();
-    let codes: Vec<Option<&str>> = all().map(|one| reason(one).map(|why| &*why.code)).collect();
-    let words: Vec<Option<&str>> = all().map(|one| reason(one).map(|why| &*why.text)).collect();
-    let received: Vec<i64> = all().map(|one| one.received.get()).collect();
-    let sent: Vec<i64> = all().map(|one| one.newest.at.get()).collect();
-    let started: Vec<Option<i64>> = all().map(|one| one.started.map(|(at, _)| at.get())).collect();
+    let commands: Vec<Uuid> = moves.keys().map(|(command, ..)| command.as_uuid()).collect();
+    let tenants: Vec<Uuid> = moves.keys().map(|(_, tenant, _)| tenant.as_uuid()).collect();
+    let devices: Vec<Uuid> = moves.keys().map(|(.., device)| device.as_uuid()).collect();
+    let states: Vec<Option<&str>> =
+        reached().map(|one| one.map(|one| one.state.as_str())).collect();
+    let codes: Vec<Option<&str>> = reached().map(|one| reason(one).map(|why| &*why.code)).collect();
+    let words: Vec<Option<&str>> = reached().map(|one| reason(one).map(|why| &*why.text)).collect();
+    let received: Vec<Option<i64>> =
+        reached().map(|one| one.map(|one| one.received.get())).collect();
+    let sent: Vec<Option<i64>> =
+        reached().map(|one| one.map(|one| one.response.at.get())).collect();
+    let started = || moves.values().map(|one| one.started);
+    let started_at: Vec<Option<i64>> = started().map(|one| one.map(|(at, _)| at.get())).collect();
     let started_device: Vec<Option<i64>> =
-        all().map(|one| one.started.map(|(_, at)| at.get())).collect();
+        started().map(|one| one.map(|(_, at)| at.get())).collect();
+    let cut: Vec<bool> = moves.keys().map(|of| answers.is_cut(of)).collect();
     let mut values = storing.to_vec();
-    let moving: [&(dyn ToSql + Sync); 10] = [
+    let moving: [&(dyn ToSql + Sync); 11] = [
         &commands,
         &tenants,
         &devices,
@@ -119,11 +149,12 @@ pub(crate) async fn write_with_moves<'a>(
         &words,
         &received,
         &sent,
-        &started,
+        &started_at,
         &started_device,
+        &cut,
     ];
     values.extend(moving);
-    let sql = format!("with stored as ({insert}), {}", *MOVES);
+    let sql = format!("with stored as ({insert} {STORED}), {}", *MOVES);
     let statement = connection.prepare_cached(&sql).await?;
     let began = SystemTime::now();
     let moved = connection.query(&statement, &values).await?;
@@ -134,23 +165,20 @@ pub(crate) async fn write_with_moves<'a>(
 /// Of each command what brings it furthest; of several that do, the first that was taken.
 fn by_command<'a>(
     responses: impl Iterator<Item = (&'a CommandResponse, UnixMillis)>,
-) -> BTreeMap<CommandId, Move<'a>> {
-    let mut moves: BTreeMap<CommandId, Move<'a>> = BTreeMap::new();
+) -> BTreeMap<CommandOf, Move<'a>> {
+    let mut moves: BTreeMap<CommandOf, Move<'a>> = BTreeMap::new();
     for (response, received) in responses {
-        // Agents of the first generation may answer to ids of somebody else's making.
-        let Ok(command) = response.command_id.parse::<CommandId>() else { continue };
+        let Some(of) = command_of(response) else { continue };
+        let found = moves.entry(of).or_default();
         let Some(state) = CommandState::after(&response.event) else { continue };
-        let started = (response.event == ResponseEvent::Started).then_some((received, response.at));
-        let this = Move { newest: response, state, received, started };
-        let Some(found) = moves.get_mut(&command) else {
-            moves.insert(command, this);
-            continue;
-        };
-        let started = found.started.or(started);
-        if state.is_final() && !found.state.is_final() {
-            *found = this;
+        if response.event == ResponseEvent::Started && found.started.is_none() {
+            found.started = Some((received, response.at));
         }
-        found.started = started;
+        let goes_further =
+            found.newest.is_none_or(|newest| state.is_final() && !newest.state.is_final());
+        if goes_further {
+            found.newest = Some(Reached { response, state, received });
+        }
     }
     moves
 }

@@ -1,5 +1,11 @@
 //! Ordering: a command's row, which is also the outbox of its message.
+//!
+//! Promises: what waits of one device and of one requester is bounded, so that neither fills the
+//! stream for all; orders of the same instant may pass a bound together, each by itself does not.
 
+use std::collections::BTreeMap;
+
+use deadpool_postgres::Object;
 use protocol::{CommandId, DeviceId, TenantId, UnixMillis};
 use runtime::trace;
 use serde_json::Value;
@@ -13,6 +19,47 @@ use crate::traces;
 
 /// Longest arguments that the audit log repeats, in bytes; the command's own row has all.
 const AUDITED_ARGUMENTS_MAX_BYTES: i64 = 4_096;
+
+/// Most commands that may wait for one device.
+const DEVICE_WAITING_MAX_COMMANDS: i64 = 1_000;
+/// Most bytes of their messages.
+const DEVICE_WAITING_MAX_BYTES: i64 = 16 * 1024 * 1024;
+/// Most bytes of messages that may wait of one requester, for all devices: a quarter of the stream.
+const REQUESTER_WAITING_MAX_BYTES: i64 = 128 * 1024 * 1024;
+
+/// Why nothing was ordered.
+#[derive(Debug, thiserror::Error)]
+pub enum NotOrdered {
+    /// Postgres is away, ill or not migrated.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// Too much waits for a device.
+    #[error(
+        "{commands} commands with {bytes} bytes would wait for device {device}, and \
+         {DEVICE_WAITING_MAX_COMMANDS} with {DEVICE_WAITING_MAX_BYTES} may; wait until it has taken \
+         some, or take some back; see: wegweiser command list --device {device} --state queued"
+    )]
+    DeviceFull {
+        /// Which device.
+        device: DeviceId,
+        /// How many there would be.
+        commands: i64,
+        /// How long their messages would be.
+        bytes: i64,
+    },
+    /// Too much of a requester's waits.
+    #[error(
+        "{bytes} bytes of commands of {requester:?} would wait, and {REQUESTER_WAITING_MAX_BYTES} \
+         may; wait until devices have taken some, send a few at a time (--at-a-time), or take some \
+         back; see: wegweiser command list --state queued"
+    )]
+    RequesterFull {
+        /// Who orders.
+        requester: String,
+        /// How long the messages would be.
+        bytes: i64,
+    },
+}
 
 /// A command that is to be sent.
 #[derive(Clone, Debug)]
@@ -65,18 +112,29 @@ select requester, 'command send', 'command ' || command_uuid,
                                else to_jsonb('too long to repeat here'::text) end)
 from ordered order by position";
 
+const WAITING_OF_DEVICES: &str = "
+select device_uuid, count(*), sum(octet_length(message))::bigint from commands
+where device_uuid = any($1) and state = 'queued'
+group by device_uuid";
+
+const WAITING_OF_REQUESTER: &str = "
+select coalesce(sum(octet_length(message)), 0)::bigint from commands
+where requester = $1 and state = 'queued'";
+
 impl Records {
     /// Orders commands that belong together, all or none; they are published from here on,
     /// whatever becomes of the caller. Where a trace is recorded, they go on with it.
     ///
     /// # Errors
-    /// Postgres is away, ill or not migrated; nothing is ordered then.
+    /// See [`NotOrdered`]; nothing is ordered then.
     pub async fn order_commands(
         &self,
         batch: Uuid,
         requester: &str,
         commands: &[NewCommand],
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), NotOrdered> {
+        let connection = self.connection().await?;
+        self.check_room(&connection, requester, commands).await?;
         let all = || commands.iter();
         let ids: Vec<Uuid> = all().map(|one| one.command.as_uuid()).collect();
         let tenants: Vec<Uuid> = all().map(|one| one.tenant.as_uuid()).collect();
@@ -105,9 +163,48 @@ impl Records {
             &AUDITED_ARGUMENTS_MAX_BYTES,
             &traceparent,
         ];
-        let connection = self.connection().await?;
         let ordering = self.bounded(connection.execute(ORDER, &values));
         let ordered = traces::insert("commands", commands.len(), ordering).await?;
-        ordered.map(drop).map_err(|error| unavailable(&error))
+        ordered.map_err(|error| unavailable(&error))?;
+        Ok(())
     }
+
+    async fn check_room(
+        &self,
+        connection: &Object,
+        requester: &str,
+        commands: &[NewCommand],
+    ) -> Result<(), NotOrdered> {
+        let mut wanted: BTreeMap<Uuid, (i64, i64)> = BTreeMap::new();
+        for command in commands {
+            let (count, bytes) = wanted.entry(command.device.as_uuid()).or_default();
+            *count += 1;
+            *bytes += length(&command.message);
+        }
+        let all: i64 = wanted.values().map(|(_, bytes)| bytes).sum();
+        let row = self.bounded(connection.query_one(WAITING_OF_REQUESTER, &[&requester])).await?;
+        let bytes = row.map_err(|error| unavailable(&error))?.get::<_, i64>(0) + all;
+        if bytes > REQUESTER_WAITING_MAX_BYTES {
+            return Err(NotOrdered::RequesterFull { requester: requester.to_owned(), bytes });
+        }
+        let devices: Vec<Uuid> = wanted.keys().copied().collect();
+        let rows = self.bounded(connection.query(WAITING_OF_DEVICES, &[&devices])).await?;
+        for row in rows.map_err(|error| unavailable(&error))? {
+            let (count, bytes) = wanted.entry(row.get(0)).or_default();
+            *count += row.get::<_, i64>(1);
+            *bytes += row.get::<_, i64>(2);
+        }
+        for (device, (commands, bytes)) in wanted {
+            if commands > DEVICE_WAITING_MAX_COMMANDS || bytes > DEVICE_WAITING_MAX_BYTES {
+                let device = DeviceId::new(device);
+                return Err(NotOrdered::DeviceFull { device, commands, bytes });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Messages never come near this type's end.
+fn length(message: &str) -> i64 {
+    i64::try_from(message.len()).unwrap_or(i64::MAX)
 }

@@ -31,7 +31,10 @@ pub struct WantedOrder {
 #[derive(Debug, thiserror::Error)]
 pub enum NotPrepared {
     /// It, or its tenant, is shut out.
-    #[error("device {0} or its tenant is shut out; see: wegweiser device show {0}")]
+    #[error(
+        "device {0} is revoked, or its tenant is suspended, so that no command reaches it; see: \
+         wegweiser device show {0}"
+    )]
     ShutOut(DeviceId),
     /// It believes whatever comes, and operators did not allow that.
     #[error(

@@ -79,6 +79,8 @@ pub struct CommandRow {
     pub reason_code: Option<String>,
     /// The same in words.
     pub reason_text: Option<String>,
+    /// Whether its device answered more than is kept, beyond what the device itself left out.
+    pub answers_cut: bool,
 }
 
 /// A state that a command reached.
@@ -126,7 +128,8 @@ floor(extract(epoch from expires_at) * 1000)::bigint,
 floor(extract(epoch from published_at) * 1000)::bigint,
 state,
 floor(extract(epoch from changed_at) * 1000)::bigint,
-assumed, reason_code, reason_text";
+assumed, reason_code, reason_text,
+exists (select from command_answers a where a.command_uuid = commands.command_uuid and a.cut)";
 
 fn list() -> String {
     format!(
@@ -299,5 +302,6 @@ fn read(row: &Row) -> CommandRow {
         assumed: row.get(15),
         reason_code: row.get(16),
         reason_text: row.get(17),
+        answers_cut: row.get(18),
     }
 }

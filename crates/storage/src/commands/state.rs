@@ -69,7 +69,7 @@ impl CommandState {
     /// Where an event of its device brings it; `None`: nowhere.
     pub(super) const fn after(event: &ResponseEvent) -> Option<Self> {
         Some(match event {
-            ResponseEvent::Refused => return None,
+            ResponseEvent::Refused { .. } => return None,
             ResponseEvent::Started | ResponseEvent::Output => Self::Running,
             ResponseEvent::Finished { outcome, .. } => match outcome {
                 ResponseOutcome::Succeeded => Self::Succeeded,

@@ -1,4 +1,4 @@
-//! Publishes ordered commands, and ends those whose time is over.
+//! Publishes ordered commands, ends those whose time is over, and forgets those that ended long ago.
 //!
 //! Promises: any number of replicas, none waits for another; news of an order wakes it, and a sweep
 //! finds what nobody was woken for; a kill at any instant loses no command and doubles none (see
@@ -32,6 +32,8 @@ pub(crate) struct Dispatch {
     pub(crate) records: Records,
     /// How long beyond its timeout a command's device may be silent.
     pub(crate) grace: Duration,
+    /// How long a command is kept after its end.
+    pub(crate) retention: Duration,
     pub(crate) figures: Figures,
 }
 
@@ -39,6 +41,7 @@ pub(crate) struct Dispatch {
 pub(crate) struct Figures {
     published: Counter<u64>,
     ended: Counter<u64>,
+    forgotten: Counter<u64>,
 }
 
 impl Figures {
@@ -54,6 +57,10 @@ impl Figures {
                 "wegweiser_commands_ended_total",
                 "Commands that this process ended since their time was over.",
             ),
+            forgotten: counter(
+                "wegweiser_commands_forgotten_total",
+                "Commands that this process removed long after their end.",
+            ),
         };
         // Shown from the start.
         for generation in GENERATIONS {
@@ -62,6 +69,7 @@ impl Figures {
         for state in [CommandState::Expired, CommandState::TimedOut] {
             figures.ended(0, state);
         }
+        figures.forgotten.add(0, &[]);
         figures
     }
 
@@ -129,6 +137,9 @@ impl Dispatch {
         self.figures.ended(self.records.expire_commands().await?, CommandState::Expired);
         let silent = self.records.give_up_commands(self.grace).await?;
         self.figures.ended(silent, CommandState::TimedOut);
+        // A few at a time: what is left goes with the next look.
+        let forgotten = self.records.forget_commands(self.retention).await?;
+        self.figures.forgotten.add(forgotten, &[]);
         Ok(())
     }
 

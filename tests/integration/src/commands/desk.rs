@@ -27,7 +27,7 @@ pub(super) async fn device(world: &World, tenant: usize, role: DeviceRole) -> Re
 }
 
 /// What `wegweiser command …` says, which has to end with `code`.
-pub(super) async fn wegweiser(world: &World, code: i32, arguments: &[&str]) -> Result<String> {
+pub(crate) async fn wegweiser(world: &World, code: i32, arguments: &[&str]) -> Result<String> {
     let arguments = [&["command"], arguments].concat();
     let (ended, said) = world.wegweiser(&arguments).await?;
     ensure!(ended == code, "{arguments:?}: {ended}, not {code}: {said}");
@@ -42,12 +42,12 @@ pub(super) async fn send(world: &World, device: &Device, order: &[&str]) -> Resu
 }
 
 /// The command as operators see it.
-pub(super) async fn row(world: &World, command: CommandId) -> Result<CommandRow> {
+pub(crate) async fn row(world: &World, command: CommandId) -> Result<CommandRow> {
     world.records()?.command(command).await?.context("the command is there")
 }
 
 /// Waits until a command is in a state.
-pub(super) async fn until(world: &World, command: CommandId, state: &str) -> Result<CommandRow> {
+pub(crate) async fn until(world: &World, command: CommandId, state: &str) -> Result<CommandRow> {
     eventually(&format!("{command} is {state}"), async || {
         let row = row(world, command).await?;
         Ok((row.state.as_str() == state).then_some(row))
@@ -56,7 +56,7 @@ pub(super) async fn until(world: &World, command: CommandId, state: &str) -> Res
 }
 
 /// The states that a command reached, in their order.
-pub(super) async fn way(world: &World, command: CommandId) -> Result<Vec<&'static str>> {
+pub(crate) async fn way(world: &World, command: CommandId) -> Result<Vec<&'static str>> {
     let way = world.records()?.command_transitions(command).await?;
     Ok(way.iter().map(|reached| reached.state.as_str()).collect())
 }

@@ -1,8 +1,10 @@
 //! Commands, from an operator's order to a device and back.
 
-mod desk;
+mod bounds;
+pub(crate) mod desk;
 mod expiry;
 mod first_generation;
+mod mistakes;
 pub(crate) mod outbox;
 pub(crate) mod over_http;
 mod path;

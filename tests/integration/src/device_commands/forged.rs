@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::site::{Site, code, program, run, succeeded};
-use crate::world::{World, repository};
+use crate::world::{Process, World, eventually, repository, scrape};
 
 /// A program that leaves a mark where it ran.
 const MARKING: &str = r#"
@@ -46,6 +46,7 @@ fn stranger() -> Result<CommandSigner> {
 async fn what_is_published_with_the_backends_rights_runs_only_if_a_believed_key_signed_it()
 -> Result<()> {
     let site = marked_site().await?;
+    let receiver = site.world.receiver(&[])?;
     let genuine = |name: &str| site.signed(mark(&site, name), |_| {});
     let mut tampered = genuine("tampered")?;
     tampered.signed = tampered.signed.replace("\"tampered\"", "\"changed\"");
@@ -93,12 +94,25 @@ async fn what_is_published_with_the_backends_rights_runs_only_if_a_believed_key_
         ("not_allowed", 1),
     ] {
         assert_eq!(counted["refused"][reason], count, "{counted}");
+        backend_counts(&receiver, reason, f64::from(count)).await?;
     }
+    // The other one named no id, so that there was nothing to answer.
+    backend_counts(&receiver, "malformed", 1.0).await?;
     assert_eq!(marks(&site), Vec::<String>::new());
     let id = site.publish(&genuine("genuine")?).await?;
     succeeded(&site.end_of(id).await?)?;
     assert_eq!(marks(&site), ["genuine"]);
     Ok(())
+}
+
+/// Waits until a receiver has counted so many refusals for this reason.
+async fn backend_counts(receiver: &Process, reason: &str, count: f64) -> Result<()> {
+    let figure = format!("wegweiser_command_refusals_total{{reason=\"{reason}\"}}");
+    eventually(&format!("{figure} is {count}"), async || {
+        let page = scrape(receiver, "health listening").await?;
+        Ok(page.is(&figure, count).then_some(()))
+    })
+    .await
 }
 
 fn read(signed: &SignedCommand) -> Result<Command> {
@@ -108,6 +122,7 @@ fn read(signed: &SignedCommand) -> Result<Command> {
 #[tokio::test]
 async fn a_known_id_is_never_run_again_whatever_comes_under_it() -> Result<()> {
     let mut site = marked_site().await?;
+    let receiver = site.world.receiver(&[])?;
     let first = site.signed(mark(&site, "once"), |_| {})?;
     let id = site.publish(&first).await?;
     let end = site.end_of(id).await?;
@@ -126,6 +141,11 @@ async fn a_known_id_is_never_run_again_whatever_comes_under_it() -> Result<()> {
     let codes: Vec<&str> =
         refused.iter().filter(|event| event.event == EventWord::Refused).map(code).collect();
     assert_eq!(codes, ["replayed", "unknown_key"]);
+    let counted = site.heartbeat(|said| said["refused"]["unknown_key"] == 1).await?;
+    assert_eq!(counted["refused"]["replayed"], 1, "{counted}");
+    for reason in ["replayed", "unknown_key"] {
+        backend_counts(&receiver, reason, 1.0).await?;
+    }
 
     site.agent.kill()?;
     site.start_again()?;
@@ -165,6 +185,7 @@ async fn tenant_master(world: &World) -> Result<Credentials> {
 async fn who_owns_the_tenants_account_reaches_the_agents_inbox_and_makes_it_run_nothing()
 -> Result<()> {
     let site = marked_site().await?;
+    let receiver = site.world.receiver(&[])?;
     let master = site.world.connect(&tenant_master(&site.world).await?).await?;
     let mut requests = master.subscribe("$JS.API.CONSUMER.MSG.NEXT.COMMANDS.>").await?;
     let mut inboxes = master.subscribe(format!("_INBOX_{}.>", site.device)).await?;
@@ -183,17 +204,28 @@ async fn who_owns_the_tenants_account_reaches_the_agents_inbox_and_makes_it_run_
     }
     let inbox = newest.reply.context("an inbox")?;
     let forged = stranger()?.sign(&read(&site.signed(mark(&site, "forged"), |_| {})?)?)?;
-    let mut sequence = 1_000_u64;
-    let mut deliver = async |payload: Vec<u8>| {
-        sequence += 1;
-        let now_ns = UnixMillis::now().get() * 1_000_000;
-        let ack = format!("$JS.ACK.COMMANDS.{}.1.{sequence}.{sequence}.{now_ns}.0", site.device);
-        master.publish_with_reply(inbox.clone(), ack, payload.into()).await?;
+    // The server takes no message whose reply looks like an acknowledgement's from anybody.
+    let deliver = async |payload: Vec<u8>| {
+        master.publish(inbox.clone(), payload.into()).await?;
         master.flush().await?;
         Ok::<(), anyhow::Error>(())
     };
-    deliver(forged.to_payload()?).await?;
-    deliver(genuine.to_payload()?).await?;
+    let (_, shell) = mark(&site, "late");
+    let late = site.signed(("run", shell), |command| {
+        command.created = UnixMillis::new(command.created.get() - 600_000);
+        command.expires = UnixMillis::new(command.expires.get() - 600_000);
+    })?;
+    let elsewhere =
+        site.signed(mark(&site, "elsewhere"), |it| it.device = DeviceId::new(Uuid::now_v7()))?;
+    for payload in [
+        forged.to_payload()?,
+        genuine.to_payload()?,
+        late.to_payload()?,
+        elsewhere.to_payload()?,
+        b"{}".to_vec(),
+    ] {
+        deliver(payload).await?;
+    }
     let command = format!("tenant.{}.device.{}.command", site.world.tenants[0], site.device);
     master.publish(command, forged.to_payload()?.into()).await?;
     master.flush().await?;
@@ -201,6 +233,11 @@ async fn who_owns_the_tenants_account_reaches_the_agents_inbox_and_makes_it_run_
     let later = site.publish(&site.signed(mark(&site, "later"), |_| {})?).await?;
     succeeded(&site.end_of(later).await?)?;
     assert_eq!(marks(&site), ["genuine", "later"]);
+    let counted = site.heartbeat(|said| said["refused"]["malformed"] == 1).await?;
+    for reason in ["unknown_key", "expired", "other_device"] {
+        assert_eq!(counted["refused"][reason], 1, "{counted}");
+        backend_counts(&receiver, reason, 1.0).await?;
+    }
     let heard = tokio::time::timeout(Duration::from_secs(5), inboxes.next()).await;
     ensure!(heard.is_ok(), "the attacker does read along, and that is all");
     Ok(())

@@ -26,6 +26,8 @@ arguments = ["; rm -rf {home}", "$(touch {home}/owned)"]
 program = "{home}/endless"
 [commands.run.stubborn]
 program = "{home}/stubborn"
+[commands.run.deserter]
+program = "{home}/deserter"
 [commands.run.bomb]
 program = "{home}/bomb"
 "#;
@@ -109,6 +111,29 @@ async fn endless_output_and_a_child_that_ignores_the_signal_end_with_all_that_th
     let pid = std::fs::read_to_string(&child)?;
     eventually("the child is gone", async || Ok(is_gone(pid.trim()).then_some(()))).await?;
     succeeded(&site.order("ping", json!({})).await?)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_leaves_its_process_group_is_not_found_and_holds_nothing_up() -> Result<()> {
+    let site = Site::open(CONFIGURATION).await?;
+    let (deserter, grandchild) = (site.home().join("deserter"), site.home().join("grandchild"));
+    // It keeps both outputs open, so that whoever waited for their end would wait for ever.
+    let script = format!(
+        "setsid sh -c 'echo $$ > {0}; exec sleep 600' &\n\
+         while ! test -s {0}; do sleep 0.05; done\necho done",
+        grandchild.display()
+    );
+    program(&deserter, &script)?;
+    let end = site.order_within("run", run(&deserter, &[]), Some(30_000)).await?;
+    assert_eq!(succeeded(&end)?["exit_code"], 0);
+    let events = site.events(end.command_id).await?;
+    let said: String = events.iter().filter_map(|event| event.chunk.clone()).collect();
+    assert_eq!(said, "done\n");
+    let pid = std::fs::read_to_string(&grandchild)?;
+    assert!(!is_gone(pid.trim()), "it ends with the service's control group, which is not here");
+    let pid = rustix::process::Pid::from_raw(pid.trim().parse()?).context("a process")?;
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
     Ok(())
 }
 

@@ -215,7 +215,7 @@ async fn an_agent_without_a_consumer_waits_for_one_without_a_word() -> Result<()
     let waiting = site.publish(&site.signed(("ping", json!({})), |_| {})?).await?;
     site.heartbeat(|_| true).await?;
     assert!(site.events(waiting).await?.is_empty());
-    commands.create_consumer(super::site::consumer_of(site.device)).await?;
+    commands.create_consumer(super::site::consumer_of(site.tenant, site.device)).await?;
     succeeded(&site.end_of(waiting).await?)?;
     let log = site.agent.log();
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");

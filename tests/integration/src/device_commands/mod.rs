@@ -6,3 +6,4 @@ mod hostile;
 mod kinds;
 mod site;
 mod traced;
+mod whole;

@@ -55,9 +55,9 @@ impl Site {
         std::fs::write(home.join("agent.toml"), configuration)?;
         let operator = world.operator().await?;
         let commands = jetstream::new(operator.clone()).get_stream("COMMANDS").await?;
-        commands.create_consumer(consumer_of(device)).await?;
-        let agent = start(&world, &creds, &home, &told)?;
         let tenant = world.tenants[0];
+        commands.create_consumer(consumer_of(tenant, device)).await?;
+        let agent = start(&world, &creds, &home, &told)?;
         let site = Self { world, tenant, device, signer, operator, agent, creds, home, told };
         site.agent.logs("connected to the broker").await?;
         Ok(site)
@@ -182,7 +182,8 @@ impl Site {
         let jetstream = jetstream::new(self.operator.clone());
         let stream = jetstream.get_stream("HEARTBEATS").await?;
         let subject = format!("tenant.{}.device.{}.status.heartbeat", self.tenant, self.device);
-        eventually("a heartbeat that says it", async || {
+        let what = format!("a heartbeat that says it; the agent said\n{}", self.agent.log());
+        eventually(&what, async || {
             let Ok(newest) = stream.get_last_raw_message_by_subject(&subject).await else {
                 return Ok(None);
             };
@@ -193,10 +194,11 @@ impl Site {
     }
 }
 
-pub(super) fn consumer_of(device: DeviceId) -> pull::Config {
+/// As the backend makes it.
+pub(super) fn consumer_of(tenant: TenantId, device: DeviceId) -> pull::Config {
     pull::Config {
         durable_name: Some(device.to_string()),
-        filter_subject: format!("tenant.*.device.{device}.command"),
+        filter_subject: format!("tenant.{tenant}.device.{device}.command"),
         ack_wait: Duration::from_secs(30),
         ..pull::Config::default()
     }

@@ -7,10 +7,13 @@ use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use broker::commands::CommandSender;
+use protocol::command::OrderError;
 use protocol::{CommandId, DeviceId, Order, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use storage::{CancelError, Cancelled, CommandTarget, NotPrepared, TargetFilter, WantedOrder};
+use storage::{
+    CancelError, Cancelled, CommandTarget, NotOrdered, NotPrepared, TargetFilter, WantedOrder,
+};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -23,6 +26,9 @@ use crate::problem::Problem;
 const DEVICES_MAX: usize = 256;
 /// For how long a device may take a command where the caller does not say.
 const LIFE_DEFAULT: Duration = Duration::from_secs(3_600);
+/// Longest such time, and longest time to run.
+const LIFE_MAX_SECONDS: u64 = 604_800;
+const TIMEOUT_MAX_SECONDS: u64 = 3_600;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -79,7 +85,7 @@ pub(super) struct Taken {
         (status = 202, description = "It is ordered, and will be sent.", body = SentBatch),
         (status = 404, description = "One of the devices is not there.", body = Problem,
          content_type = "application/problem+json"),
-        (status = 409, description = "One of the devices cannot be sent it.", body = Problem,
+        (status = 409, description = "One of the devices cannot be sent it, or too much waits.", body = Problem,
          content_type = "application/problem+json")))]
 pub(super) async fn send(
     Operator(caller): Operator,
@@ -88,14 +94,14 @@ pub(super) async fn send(
 ) -> Result<(StatusCode, Json<SentBatch>), Problem> {
     let Json(mut request) = request?;
     let signer = api.commands.signer()?;
-    let order = Order::parse(&request.kind, &request.arguments)
-        .map_err(|error| Problem::bad_value("kind", &request.kind, &error.to_string()))?;
+    let order = order(&request)?;
     request.devices.sort_unstable();
     request.devices.dedup();
     let wanted = WantedOrder {
         order,
-        timeout: request.timeout_seconds.map(Duration::from_secs),
-        life: request.expires_seconds.map_or(LIFE_DEFAULT, Duration::from_secs),
+        timeout: span("timeout_seconds", request.timeout_seconds, TIMEOUT_MAX_SECONDS)?,
+        life: span("expires_seconds", request.expires_seconds, LIFE_MAX_SECONDS)?
+            .unwrap_or(LIFE_DEFAULT),
         requester: caller.who(),
     };
     let mut commands = Vec::with_capacity(request.devices.len());
@@ -103,7 +109,8 @@ pub(super) async fn send(
         commands.push(wanted.prepare(&target, &signer).map_err(not_prepared)?);
     }
     let batch = Uuid::now_v7();
-    caller.records().order_commands(batch, &caller.who(), &commands).await?;
+    let ordered = caller.records().order_commands(batch, &caller.who(), &commands).await;
+    ordered.map_err(not_ordered)?;
     let sent = |one: &storage::NewCommand| SentCommand {
         command: one.command,
         tenant: one.tenant,
@@ -111,6 +118,26 @@ pub(super) async fn send(
     };
     let commands = commands.iter().map(sent).collect();
     Ok((StatusCode::ACCEPTED, Json(SentBatch { batch, commands })))
+}
+
+fn order(request: &SendRequest) -> Result<Order, Problem> {
+    Order::parse(&request.kind, &request.arguments).map_err(|error| match &error {
+        OrderError::UnknownKind(_) => {
+            Problem::bad_value("kind", &request.kind, "wegweiser command kinds lists them")
+        }
+        OrderError::Arguments { problem, .. } => {
+            Problem::bad_value("arguments", &request.arguments.to_string(), problem)
+        }
+    })
+}
+
+fn span(field: &'static str, seconds: Option<u64>, most: u64) -> Result<Option<Duration>, Problem> {
+    let Some(seconds) = seconds else { return Ok(None) };
+    if !(1..=most).contains(&seconds) {
+        let remedy = format!("give 1 to {most}");
+        return Err(Problem::bad_value(field, &seconds.to_string(), &remedy));
+    }
+    Ok(Some(Duration::from_secs(seconds)))
 }
 
 /// Every device that is named, once, or the first that is not there for the caller.
@@ -160,12 +187,22 @@ pub(super) async fn cancel(
     let outcome = taken.map_err(|error| match error {
         CancelError::Unavailable(away) => away.into(),
         CancelError::NotPrepared(error) => not_prepared(error),
+        CancelError::NotOrdered(error) => not_ordered(error),
         CancelError::Unknown(command) => unknown(command),
         CancelError::Broker(detail) => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "server unavailable", detail)
         }
     })?;
     Ok(Json(Taken { command, outcome }))
+}
+
+fn not_ordered(error: NotOrdered) -> Problem {
+    match error {
+        NotOrdered::Unavailable(away) => away.into(),
+        NotOrdered::DeviceFull { .. } | NotOrdered::RequesterFull { .. } => {
+            Problem::new(StatusCode::CONFLICT, "too many wait", error.to_string())
+        }
+    }
 }
 
 fn not_prepared(error: NotPrepared) -> Problem {
