@@ -1,11 +1,13 @@
 //! `wegweiser accounts plan|apply|bootstrap`: accounts as code.
 //!
 //! Promises: exit code 0 when files and server agree, 2 when they differ, 1 on an error. Refuses:
-//! to change anything but by `apply`, and to cut anybody off unless told.
+//! to change anything but by `apply`, and to cut anybody off unless told. What was applied is noted
+//! in the registry, where that is there.
 
 mod bootstrap;
 pub(crate) mod command_key;
 pub(crate) mod issuing;
+pub(crate) mod registry;
 
 use std::process::ExitCode;
 
@@ -92,6 +94,7 @@ async fn run_apply(allow_destructive: bool, output: Format) -> anyhow::Result<Ex
     match apply(&server, &declared, &keys, destructive).await {
         Ok(applied) => {
             issuing::keep(&settings, &declared, &keys)?;
+            tell_registry(&declared).await;
             show(&applied.plan, output)?;
             if output == Format::Text && !applied.plan.is_empty() {
                 let (pushed, deleted) = (applied.pushed, applied.deleted);
@@ -104,6 +107,20 @@ async fn run_apply(allow_destructive: bool, output: Format) -> anyhow::Result<Ex
             Err(AccountsError::Destructive(plan)).context("allow it with --allow-destructive")
         }
         Err(error) => Err(error).context("applying the accounts"),
+    }
+}
+
+/// The accounts are applied whether or not Postgres is there, as in a first installation.
+async fn tell_registry(declared: &Declared) {
+    let told = async {
+        let records = environment::records()?;
+        registry::note(&records, declared.tenants().iter()).await.map_err(anyhow::Error::from)
+    };
+    if let Err(error) = told.await {
+        output::note(&format!(
+            "the registry was not told of the tenants and their limits, which the page shows: \
+             {error:#}; run once more when Postgres is there: wegweiser accounts apply"
+        ));
     }
 }
 

@@ -65,8 +65,8 @@ pub use realtime::{RealtimeBody, RealtimeWrite};
 pub use rebuild::{Difference, Discrepancy, Shadow};
 pub use records::Records;
 pub use registry::{
-    Credential, DeviceFilter, DeviceState, NotedCredential, Registration, RegistryDevice,
-    RegistryError, RegistryTenant, TenantState,
+    AppliedTenant, Credential, DeviceFilter, DeviceState, NotedCredential, Registration,
+    RegistryDevice, RegistryError, RegistryTenant, TenantLimits, TenantState,
 };
 pub use rings::{RingPoint, RingWrite, Rings};
 pub use secret_token::{ApiToken, EnrollToken, LinkToken, SessionToken};

@@ -21,7 +21,7 @@ use crate::sql_error::unavailable;
 
 pub use credentials::{Credential, NotedCredential};
 pub use devices::{DeviceFilter, Registration, RegistryDevice};
-pub use tenants::RegistryTenant;
+pub use tenants::{AppliedTenant, RegistryTenant, TenantLimits};
 
 /// Whether a tenant may use the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]

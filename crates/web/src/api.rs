@@ -26,6 +26,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
 use broker::Broker;
+use broker::streams::StreamSettings;
 use protocol::TenantId;
 use serde::Serialize;
 use storage::{ApiRole, Rings, WalledRecords};
@@ -35,6 +36,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::guard::rate::Rates;
 use crate::problem::Problem;
 use crate::readiness::pipeline::Behind;
 use caller::Viewer;
@@ -57,6 +59,9 @@ pub(crate) struct Api {
     pub(crate) replays: Replays,
     pub(crate) commands: CommandDesk,
     pub(crate) lockout: Arc<Lockout>,
+    pub(crate) rates: Rates,
+    /// Where the files of the streams are, to compare with.
+    pub(crate) stream_files: Arc<StreamSettings>,
     pub(crate) live: Live,
 }
 

@@ -4,6 +4,8 @@
 //! Refuses, where this service tells of itself without a sign-in: a request from another machine, and
 //! one that a web page of another site had a browser send here (its `Host` is not this machine).
 
+pub(crate) mod rate;
+
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 

@@ -115,9 +115,18 @@ impl Problem {
 
     /// Too many wrong tries.
     pub(crate) fn locked_out(wait: Duration) -> Self {
+        Self::too_often("locked out", "too many wrong tries", wait)
+    }
+
+    /// More requests than a rate allows to `whom`.
+    pub(crate) fn too_many_requests(whom: &str, wait: Duration) -> Self {
+        Self::too_often("too many requests", &format!("too many requests by {whom}"), wait)
+    }
+
+    fn too_often(title: &'static str, what: &str, wait: Duration) -> Self {
         let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-        let detail = format!("too many wrong tries; wait {seconds} s");
-        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "locked out", detail);
+        let detail = format!("{what}; wait {seconds} s");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, title, detail);
         Self { retry_after_seconds: NonZeroU32::new(seconds), ..problem }
     }
 

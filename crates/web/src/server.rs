@@ -35,6 +35,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::api::live::{Live, Sources};
 use crate::api::{self, Api, CommandDesk, Replays, SharedBroker};
 use crate::enrolment::{self, Enrolling, Issuer};
+use crate::guard::rate::{self, Rates};
 use crate::guard::{self, Peer};
 use crate::readiness::{self, pipeline};
 use crate::settings::WebSettings;
@@ -96,6 +97,8 @@ pub(crate) async fn run(settings: &WebSettings, stop: CancellationToken) -> anyh
         commands: CommandDesk::new(settings.command_keys.clone()),
         replays: Replays::at_the_usual_rate(),
         lockout: Arc::default(),
+        rates: Rates::new(settings.caller_requests, settings.address_requests),
+        stream_files: Arc::new(settings.streams.clone()),
         live: live.clone(),
     };
     let secure = settings.tls.is_some();
@@ -165,8 +168,10 @@ fn router(
     (metrics, tls): (&Metrics, bool),
 ) -> Router {
     let requests = guard::requests(&metrics.meter());
+    let rates = api.rates.clone();
     api::openapi::with_document(api::routes(api).merge(enrolment::routes(enrolling)))
         .layer(middleware::from_fn(etag::conditional))
+        .layer(middleware::from_fn_with_state(rates, rate::by_address))
         .merge(health::routes(health, metrics.clone()))
         .fallback(page::serve)
         .method_not_allowed_fallback(api::unknown_method)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use broker::BrokerSettings;
 use broker::accounts::ISSUING_KEYS;
+use broker::streams::StreamSettings;
 use runtime::settings::{Mistakes, Reader, Setting, markdown_table};
 use runtime::telemetry::{self, TelemetrySettings};
 use storage::{COMMANDS_KEPT_MAX_DAYS, COMMANDS_KEPT_MIN_DAYS, PostgresSettings, RedisSettings};
@@ -36,6 +37,19 @@ const UNREADY: Setting = Setting {
     default: Some("1"),
     unit: "seconds",
     help: "How long /readyz says no at the end before no more connections are taken; for whoever sends requests to several.",
+};
+const CALLER_REQUESTS: Setting = Setting {
+    name: "WEGWEISER_WEB_CALLER_REQUESTS_PER_SECOND",
+    default: Some("100"),
+    unit: "requests a second",
+    help: "What one token or session may ask; five times as much at once after a pause.",
+};
+const ADDRESS_REQUESTS: Setting = Setting {
+    name: "WEGWEISER_WEB_ADDRESS_REQUESTS_PER_SECOND",
+    default: Some("200"),
+    unit: "requests a second",
+    help: "What one address may ask, a /64 of IPv6 being one; five times as much at once after a \
+           pause. Behind a proxy everybody comes from its address: raise it there.",
 };
 const URL: Setting = Setting {
     name: "WEGWEISER_WEB_URL",
@@ -87,12 +101,14 @@ const COMMAND_RETENTION: Setting = Setting {
 const COMMANDS: &[Setting] = &[COMMAND_KEYS, COMMAND_GRACE, COMMAND_RETENTION];
 /// Shortest and longest life of a device's credentials, in seconds.
 const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 6..=10 * 366 * 86_400;
+const REQUESTS_A_SECOND: std::ops::RangeInclusive<u32> = 1..=1_000_000;
 const ENROLMENT: &[Setting] = &[ISSUING_KEYS, ENROLL_URL, ENROLL_CA, DEVICE_LIFETIME];
-const SETTINGS: [&[Setting]; 7] = [
-    &[LISTEN, URL, TLS_CERT, TLS_KEY, UNREADY],
+const SETTINGS: [&[Setting]; 8] = [
+    &[LISTEN, URL, TLS_CERT, TLS_KEY, UNREADY, CALLER_REQUESTS, ADDRESS_REQUESTS],
     ENROLMENT,
     COMMANDS,
     broker::SETTINGS,
+    broker::streams::SETTINGS,
     storage::REDIS_SETTINGS,
     storage::POSTGRES_SETTINGS,
     telemetry::SETTINGS,
@@ -116,7 +132,12 @@ pub(crate) struct WebSettings {
     pub(crate) command_grace: Duration,
     /// How long a command is kept after its end.
     pub(crate) command_retention: Duration,
+    /// Requests a second of one token or session, and of one address.
+    pub(crate) caller_requests: u32,
+    pub(crate) address_requests: u32,
     pub(crate) broker: BrokerSettings,
+    /// The files that the broker's streams are compared with.
+    pub(crate) streams: StreamSettings,
     pub(crate) redis: RedisSettings,
     pub(crate) postgres: PostgresSettings,
     pub(crate) telemetry: TelemetrySettings,
@@ -157,6 +178,9 @@ impl WebSettings {
             command_keys: reader.path(&COMMAND_KEYS),
             command_grace: reader.seconds(&COMMAND_GRACE, 1..=7 * 86_400),
             command_retention: retention(&mut reader),
+            caller_requests: reader.number(&CALLER_REQUESTS, REQUESTS_A_SECOND),
+            address_requests: reader.number(&ADDRESS_REQUESTS, REQUESTS_A_SECOND),
+            streams: StreamSettings::read(&mut reader),
             broker,
             redis: RedisSettings::read(&mut reader),
             postgres: PostgresSettings::read(&mut reader),

@@ -19,7 +19,7 @@ use storage::TenantState;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::accounts::issuing;
+use crate::accounts::{issuing, registry};
 use crate::office::Office;
 use crate::office::lines;
 use crate::operation::{About, Operation};
@@ -115,7 +115,8 @@ async fn add(
     let applied = apply_tenants(server, declared, &office.keys).await;
     applied
         .context("the file is written, the account is not made; run: wegweiser accounts apply")?;
-    Ok(())
+    let noted = registry::note(&office.records, declared.iter().copied()).await;
+    noted.context("noting its limits; run: wegweiser accounts apply")
 }
 
 /// New files, checked, and not yet where they count.

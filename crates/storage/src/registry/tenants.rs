@@ -27,18 +27,53 @@ pub struct RegistryTenant {
     pub online: i64,
     /// Whether commands may go to its agents of the first generation, which check no signature.
     pub first_generation_commands: bool,
+    /// What the broker lets it use; none: not told yet, `wegweiser accounts apply` tells it.
+    pub limits: Option<TenantLimits>,
     /// When it was added, in milliseconds since 1970.
     #[schema(value_type = i64)]
     pub created_at: UnixMillis,
-    /// When its name or state last changed, in milliseconds since 1970.
+    /// When its name, state or limits last changed, in milliseconds since 1970.
     #[schema(value_type = i64)]
     pub changed_at: UnixMillis,
+}
+
+/// What the broker lets a tenant use, as its account was last given it; -1: no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TenantLimits {
+    /// Connections at once, at all servers together.
+    pub conn: i64,
+    /// Bytes a message.
+    pub payload: i64,
+    /// Subscriptions a connection.
+    pub subs: i64,
+}
+
+/// A tenant as its account at the broker stands.
+#[derive(Clone, Copy, Debug)]
+pub struct AppliedTenant<'a> {
+    /// Which.
+    pub tenant: TenantId,
+    /// Its name for people.
+    pub name: &'a str,
+    /// What its account lets it use.
+    pub limits: TenantLimits,
 }
 
 const ENSURE: &str = "
 insert into tenants (tenant_uuid, name) values ($1, $2)
 on conflict (tenant_uuid) do update set name = excluded.name, changed_at = clock_timestamp()
   where tenants.name <> excluded.name";
+
+const NOTE: &str = "
+insert into tenants as t
+  (tenant_uuid, name, connections_max, payload_max_bytes, subscriptions_max)
+select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+on conflict (tenant_uuid) do update
+set name = excluded.name, connections_max = excluded.connections_max,
+    payload_max_bytes = excluded.payload_max_bytes,
+    subscriptions_max = excluded.subscriptions_max, changed_at = clock_timestamp()
+where (t.name, t.connections_max, t.payload_max_bytes, t.subscriptions_max) is distinct from
+  (excluded.name, excluded.connections_max, excluded.payload_max_bytes, excluded.subscriptions_max)";
 
 const LIST: &str = "
 select t.tenant_uuid, t.name, t.state,
@@ -48,7 +83,8 @@ select t.tenant_uuid, t.name, t.state,
         where c.tenant_uuid = t.tenant_uuid and c.is_online),
        floor(extract(epoch from t.created_at) * 1000)::bigint,
        floor(extract(epoch from t.changed_at) * 1000)::bigint,
-       t.first_generation_commands
+       t.first_generation_commands,
+       t.connections_max, t.payload_max_bytes, t.subscriptions_max
 from tenants t
 where $1::uuid is null or t.tenant_uuid = $1
 order by t.tenant_uuid";
@@ -89,6 +125,29 @@ impl Records {
         let connection = self.connection().await?;
         let ensured = self.bounded(connection.execute(ENSURE, &[&tenant.as_uuid(), &name])).await?;
         ensured.map(drop).map_err(|error| unavailable(&error))
+    }
+
+    /// Notes what tenants' accounts at the broker are, and adds those that are not there yet. Their
+    /// state stays.
+    ///
+    /// # Errors
+    /// Postgres is away, ill or not migrated.
+    pub async fn note_applied_tenants(
+        &self,
+        applied: &[AppliedTenant<'_>],
+    ) -> Result<(), Unavailable> {
+        let ids: Vec<_> = applied.iter().map(|one| one.tenant.as_uuid()).collect();
+        let names: Vec<&str> = applied.iter().map(|one| one.name).collect();
+        let limit = |of: fn(&TenantLimits) -> i64| -> Vec<i64> {
+            applied.iter().map(|one| of(&one.limits)).collect()
+        };
+        let conn = limit(|limits| limits.conn);
+        let payload = limit(|limits| limits.payload);
+        let subs = limit(|limits| limits.subs);
+        let values: [&(dyn ToSql + Sync); 5] = [&ids, &names, &conn, &payload, &subs];
+        let connection = self.connection().await?;
+        let noted = self.bounded(connection.execute(NOTE, &values)).await?;
+        noted.map(drop).map_err(|error| unavailable(&error))
     }
 
     /// Every tenant, by UUID.
@@ -149,5 +208,11 @@ fn read(row: &Row) -> RegistryTenant {
         created_at: UnixMillis::new(row.get(5)),
         changed_at: UnixMillis::new(row.get(6)),
         first_generation_commands: row.get(7),
+        limits: limits(row.get(8), row.get(9), row.get(10)),
     }
+}
+
+/// The table's check knows all of them or none.
+fn limits(conn: Option<i64>, payload: Option<i64>, subs: Option<i64>) -> Option<TenantLimits> {
+    Some(TenantLimits { conn: conn?, payload: payload?, subs: subs? })
 }

@@ -4,7 +4,8 @@
 //! Promises: a handler that takes a [`Viewer`], an [`Operator`] or an [`Admin`] runs only for a caller
 //! of at least that role, and gets at records within the caller's scope alone: there is no other way
 //! to them. Each request asks the database, so that a revoked token ends with the next one. With a
-//! cookie, a request that may change something comes from our own page or not at all.
+//! cookie, a request that may change something comes from our own page or not at all. Who asks too
+//! often is told to wait.
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -66,7 +67,9 @@ impl Caller {
         if matches!(shown, Shown::Session(_)) && (strict || !reads) {
             session::same_origin(&parts.headers)?;
         }
-        Self::by(shown, api).await
+        let caller = Self::by(shown, api).await?;
+        api.rates.caller(caller.id)?;
+        Ok(caller)
     }
 
     async fn by(shown: Shown, api: &Api) -> Result<Self, Problem> {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::enrolment::rate::network;
+use crate::guard::rate::network;
 
 /// Wrong tries in a row for one name before it has to wait.
 const NAME_TRIES: u32 = 10;

@@ -2,6 +2,8 @@
 //!
 //! Asked of the broker at each request. Refuses callers of one tenant: the figures are of all.
 
+mod plan;
+
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -14,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::caller::Viewer;
+use super::caller::{Caller, Viewer};
 use super::query::NoQuery;
 use crate::problem::Problem;
 
@@ -77,7 +79,7 @@ struct ConsumerRow {
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(plan::plan))
 }
 
 /// The streams; for tokens of all tenants.
@@ -89,10 +91,7 @@ async fn list(
     query: Result<Query<NoQuery>, QueryRejection>,
 ) -> Result<Json<StreamList>, Problem> {
     query?;
-    if caller.scope != Scope::AllTenants {
-        let detail = "streams hold what is of all tenants, and this sign-in is of one".to_owned();
-        return Err(Problem::new(StatusCode::FORBIDDEN, "not of one tenant", detail));
-    }
+    for_all_tenants(&caller)?;
     let broker = api.broker()?;
     let mut streams = Vec::with_capacity(STREAMS.len());
     let behind = api.behind.known().unwrap_or_default();
@@ -101,6 +100,14 @@ async fn list(
         streams.push(StreamRow { behind_ms: behind.get(name).copied(), ..row });
     }
     Ok(Json(StreamList { streams }))
+}
+
+fn for_all_tenants(caller: &Caller) -> Result<(), Problem> {
+    if caller.scope == Scope::AllTenants {
+        return Ok(());
+    }
+    let detail = "streams hold what is of all tenants, and this sign-in is of one".to_owned();
+    Err(Problem::new(StatusCode::FORBIDDEN, "not of one tenant", detail))
 }
 
 async fn row(

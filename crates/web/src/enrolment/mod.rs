@@ -6,11 +6,10 @@
 
 mod document;
 mod issue;
-pub(crate) mod rate;
+mod rate;
 mod renewals;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -64,7 +63,8 @@ async fn enroll(
     Extension(Peer(peer)): Extension<Peer>,
     request: Result<Json<EnrollRequest>, JsonRejection>,
 ) -> Result<Json<EnrollAnswer>, Problem> {
-    enrolling.tries.take(peer).map_err(too_many)?;
+    let taken = enrolling.tries.take(peer);
+    taken.map_err(|wait| Problem::too_many_requests("this address, or by all", wait))?;
     let Some(issuer) = &enrolling.issuer else {
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -119,12 +119,6 @@ fn name(text: &str) -> Result<&str, Problem> {
         return Err(Problem::bad_value("name", text, &remedy));
     }
     Ok(text)
-}
-
-fn too_many(wait: Duration) -> Problem {
-    let seconds = wait.as_secs() + 1;
-    let detail = format!("too many enrolments from this address or in all; wait {seconds} s");
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many enrolments", detail)
 }
 
 fn not_issued(error: &NotIssued) -> Problem {

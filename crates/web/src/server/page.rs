@@ -55,10 +55,12 @@ pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
 fn show(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     let tag = format!("\"{}\"", BASE64URL_NOPAD.encode(&file.metadata.sha256_hash()));
     let known = headers.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    // Browsers take the headers of "not modified" for what they have kept, the policy too.
+    let policed = policed(media_type(name));
     let mut response = if known == Some(tag.as_str()) {
-        StatusCode::NOT_MODIFIED.into_response()
+        (StatusCode::NOT_MODIFIED, policed).into_response()
     } else {
-        (policed(media_type(name)), file.data).into_response()
+        (policed, file.data).into_response()
     };
     let keep =
         if name.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };

@@ -4,6 +4,7 @@ mod callers;
 mod errors;
 mod fleet;
 mod page;
+mod rates;
 mod readiness;
 mod reading;
 mod sessions;

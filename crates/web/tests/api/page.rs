@@ -31,6 +31,19 @@ async fn the_page_answers_for_every_place_on_it_and_lets_nothing_else_in() {
 }
 
 #[tokio::test]
+async fn a_page_that_a_browser_has_kept_may_still_load_what_is_its_own() {
+    let web = Web::start(&Servers::start());
+    let first = reqwest::get(format!("{}/", web.url)).await.unwrap();
+    // Where the page was not built there is nothing to keep.
+    let Some(tag) = first.headers().get("etag") else { return };
+    let again = reqwest::Client::new().get(format!("{}/", web.url)).header("if-none-match", tag);
+    let again = again.send().await.unwrap();
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    let policy = header(&again, "content-security-policy");
+    assert_eq!(policy, header(&first, "content-security-policy"));
+}
+
+#[tokio::test]
 async fn browsers_are_told_to_guess_frame_and_send_nothing() {
     let web = Web::start(&Servers::start());
     for path in ["/", "/v1/devices", "/v1/openapi.json", "/healthz", "/nothing.js"] {

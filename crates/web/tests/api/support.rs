@@ -110,6 +110,9 @@ impl Web {
             .env("METRICS_REDIS_HOST", servers.redis.host())
             .env("METRICS_REDIS_PORT", servers.redis.port().to_string())
             .env("DATABASE_URL", servers.database.url().expose_secret())
+            // Tests ask faster than people and programs do.
+            .env("WEGWEISER_WEB_CALLER_REQUESTS_PER_SECOND", "100000")
+            .env("WEGWEISER_WEB_ADDRESS_REQUESTS_PER_SECOND", "100000")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

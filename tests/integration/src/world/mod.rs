@@ -191,6 +191,7 @@ impl World {
             text("METRICS_REDIS_HOST", "127.0.0.1"),
             text("METRICS_REDIS_PORT", &self.redis_port.to_string()),
             text("METRICS_REDIS_PREFIX", &self.prefix),
+            text("WEGWEISER_STREAMS_DIR", &path(&repository().join("nats/streams"))),
             text("WEGWEISER_ACCOUNTS_DIR", &path(&repository().join("nats/accounts"))),
             text("WEGWEISER_TENANTS_DIR", &path(&self.path("tenants"))),
             text("WEGWEISER_KEYS_DIR", &path(&self.path("keys"))),
