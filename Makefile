@@ -117,6 +117,11 @@ docs-config: ## Write docs/configuration.md from what the programs say of their 
 	cargo build --locked --workspace --bins
 	sh docs/configuration.sh target/debug > docs/configuration.md
 
+.PHONY: page-pictures
+page-pictures: ## Take the pictures of docs/images anew, out of the tests that look at every page
+	cargo build --locked -p agent -p cli -p receiver -p web
+	WEGWEISER_PICTURES_DIR=$(CURDIR)/docs/images cargo test --locked -p integration browser::
+
 .PHONY: bench
 bench: programs ## Measure the pipeline beside its floors and peers on this machine (BENCH_RUNS=5 BENCH_LEGS=pipeline,peers)
 	$(PROGRAMS)/bench

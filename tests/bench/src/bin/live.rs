@@ -13,8 +13,6 @@
     reason = "a measurement for people"
 )]
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +20,6 @@ use async_nats::jetstream::stream;
 use devstack::{Nats, Postgres, Redis};
 use futures::{SinkExt as _, StreamExt as _};
 use protocol::{DeviceId, Heartbeat, TenantId, UnixMillis};
-use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use storage::{
     ApiRole, ApiToken, HeartbeatWrite, NewApiToken, OfflineRule, PostgresSettings, Records, Scope,
@@ -33,68 +30,14 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use uuid::Uuid;
 
+#[path = "../web_service.rs"]
+mod web_service;
+use web_service::Service;
+
 /// The stream that takes the points, as it is declared.
 const METRICS: &str = include_str!("../../../../nats/streams/METRICS/stream.json");
 /// Sockets that are opened at one time.
 const OPENING: usize = 20;
-/// Clock ticks of /proc a second, the same on every Linux.
-const TICKS_A_SECOND: f64 = 100.0;
-
-struct Service {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Service {
-    fn start(nats: &Nats, redis: &Redis, postgres: &Postgres) -> Self {
-        let program = std::env::current_exe().unwrap();
-        let program = program.with_file_name("wegweiser-web");
-        let mut child = Command::new(&program)
-            .env_clear()
-            .env("WEGWEISER_WEB_LISTEN", "127.0.0.1:0")
-            .env("WEGWEISER_LOG_FORMAT", "json")
-            .env("NATS_URL", nats.url())
-            .env("METRICS_REDIS_HOST", redis.host())
-            .env("METRICS_REDIS_PORT", redis.port().to_string())
-            .env("DATABASE_URL", postgres.address().url().expose_secret())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("wegweiser-web is built beside it");
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (mut address, mut broker) = (None, false);
-        while address.is_none() || !broker {
-            let line: Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
-            if line["message"] == "listening" {
-                address = Some(line["address"].as_str().unwrap().to_owned());
-            }
-            broker |= line["message"] == "up" && line["part"] == "broker";
-        }
-        std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
-        Self { child, address: address.unwrap() }
-    }
-
-    /// Seconds on a processor so far.
-    fn processor_seconds(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks = |field: usize| fields[field].parse::<f64>().unwrap();
-        (ticks(11) + ticks(12)) / TICKS_A_SECOND
-    }
-
-    fn resident_mib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-    }
-}
-
 /// Devices with a heartbeat each, and a token that sees them.
 async fn devices(postgres: &Postgres, count: usize) -> (TenantId, Vec<DeviceId>, ApiToken) {
     let records = Records::open(&PostgresSettings {

@@ -7,3 +7,5 @@ mod kinds;
 mod site;
 mod traced;
 mod whole;
+
+pub(crate) use site::program;

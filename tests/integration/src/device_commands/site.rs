@@ -235,7 +235,7 @@ pub(super) fn succeeded(event: &CommandEvent) -> Result<&Value> {
 }
 
 /// Writes a program that is root's alone to change.
-pub(super) fn program(path: &Path, script: &str) -> Result<()> {
+pub(crate) fn program(path: &Path, script: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::write(path, format!("#!/bin/sh\n{script}\n"))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;

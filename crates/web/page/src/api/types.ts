@@ -92,6 +92,8 @@ export interface Tenant {
   state: "active" | "suspended";
   devices: number;
   online: number;
+  /** null: nobody told the registry; a negative number is no limit. */
+  limits: { conn: number; payload: number; subs: number } | null;
   created_at: number;
   changed_at: number;
 }
@@ -139,14 +141,29 @@ export interface Stream {
   name: string;
   messages: number;
   bytes: number;
-  max_bytes: number;
+  max_bytes: number | null;
   oldest: number | null;
   newest: number | null;
   last_sequence: number;
   behind_ms: number | null;
   consumers: Consumer[];
   device_consumers: number;
-  drift: unknown[] | null;
+}
+
+export interface DriftChange {
+  object: string;
+  field: string;
+  before: unknown;
+  after: unknown;
+  summary: string;
+  effect: "create" | "update" | "remove" | "destructive" | "immutable";
+  caution: string | null;
+}
+
+export interface Drift {
+  in_sync: boolean;
+  changes: DriftChange[];
+  notes: string[];
 }
 
 export interface Letter {

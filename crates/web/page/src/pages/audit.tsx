@@ -158,7 +158,14 @@ function Table({ entries }: { entries: AuditEntry[] }) {
   );
 }
 
-const TONES: Record<string, Tone> = { done: "good", failed: "bad", begun: "idle" };
+const TONES: Record<string, Tone> = {
+  done: "good",
+  succeeded: "good",
+  failed: "bad",
+  rejected: "bad",
+  timed_out: "bad",
+  expired: "bad",
+};
 
 function Detail({ detail }: { detail: Record<string, unknown> }) {
   const { outcome, ...rest } = detail;

@@ -7,16 +7,18 @@ import { useResource } from "../api/resource";
 import type { Consumer, Pair, Stream } from "../api/types";
 import { Sparkline } from "../charts/sparkline";
 import { Code } from "../parts/copy";
-import { Empty, Loaded } from "../parts/notice";
+import { Bones, Empty, Loaded } from "../parts/notice";
 import { SameAs } from "../parts/same_as";
 import { BEHIND_FROM_MS } from "../parts/shell";
 import { State } from "../parts/state";
 import { Ago, Foreign } from "../parts/text";
-import { inertLines } from "../text/inert";
 import { brief, bytes, count, counted, percent } from "../text/number";
 import { exact, span } from "../text/time";
+import { DriftPanel } from "./drift";
 
 const READ_EVERY_MS = 2_000;
+/** Lines that stand there until the streams do. */
+const STREAMS_USUALLY = 10;
 /** Rates kept for the lines: four minutes. */
 const KEPT_RATES = 120;
 /** A stream this full is told, as a part of its limit. */
@@ -53,6 +55,8 @@ export function PipelinePage() {
   );
   const rates = useSignal(new Rates());
   const readAt = read.readAt.value;
+  // What stands below comes last, or it would jump.
+  const isAnswered = read.data.value !== undefined || read.problem.value !== undefined;
   useEffect(() => {
     rates.value.take(read.data.peek()?.streams ?? [], readAt);
   }, [readAt, read, rates]);
@@ -62,42 +66,21 @@ export function PipelinePage() {
         <h1>Pipeline</h1>
         <SameAs command="wegweiser status" request={{ method: "GET", path: "/v1/streams" }} />
       </header>
-      <Loaded from={read}>
+      <Loaded from={read} bones={<Bones rows={STREAMS_USUALLY} />}>
         {({ streams }) =>
           streams.length === 0 ? (
             <Empty title="No streams">
               <Code text="wegweiser streams apply" label="command" />
             </Empty>
           ) : (
-            <>
-              <Drift streams={streams} />
-              <section class="panel table">
-                <Table streams={streams} rates={rates.value} />
-              </section>
-            </>
+            <section class="panel table streams-panel">
+              <Table streams={streams} rates={rates.value} />
+            </section>
           )
         }
       </Loaded>
+      {isAnswered && <DriftPanel />}
     </>
-  );
-}
-
-/** Where files and broker differ. */
-function Drift({ streams }: { streams: Stream[] }) {
-  const drifting = streams.filter((stream) => (stream.drift ?? []).length > 0);
-  if (drifting.length === 0) return null;
-  return (
-    <details class="stale">
-      <summary>
-        <b>Files and broker differ</b> in {drifting.map((stream) => stream.name).join(", ")}
-      </summary>
-      <pre class="payload">
-        {drifting
-          .map((stream) => `${stream.name}\n${inertLines(JSON.stringify(stream.drift, null, 2))}`)
-          .join("\n")}
-      </pre>
-      <Code text="wegweiser streams plan" label="command" />
-    </details>
   );
 }
 
@@ -211,7 +194,7 @@ function Figures({ consumer }: { consumer: Consumer | undefined }) {
 }
 
 function Size({ stream }: { stream: Stream }) {
-  if (stream.max_bytes <= 0) return <>{bytes(stream.bytes)}</>;
+  if (stream.max_bytes === null) return <>{bytes(stream.bytes)}</>;
   const full = stream.bytes / stream.max_bytes;
   const look = full > 0.95 ? "bad" : full > FULL_FROM ? "warn" : "";
   return (

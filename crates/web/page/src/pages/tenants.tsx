@@ -1,18 +1,18 @@
 // Tenants: whose devices there are, and what lets in further ones.
 
 import { useSignal } from "@preact/signals";
-import { ask, get, type Problem } from "../api/http";
+import { ask, get } from "../api/http";
 import { asProblem, useResource } from "../api/resource";
 import type { EnrolToken, Tenant } from "../api/types";
 import { Code, say } from "../parts/copy";
-import { Dialog } from "../parts/dialog";
-import { Empty, Failed, Loaded } from "../parts/notice";
-import { SameAs } from "../parts/same_as";
+import { Elsewhere } from "../parts/elsewhere";
+import { Empty, Loaded } from "../parts/notice";
+import { quoted, SameAs } from "../parts/same_as";
 import { State } from "../parts/state";
 import { Ago, Foreign, ShortId } from "../parts/text";
 import { go } from "../route";
 import { may } from "../session";
-import { count, counted } from "../text/number";
+import { bytes, count, counted } from "../text/number";
 import { now } from "../text/time";
 import { NewToken } from "./new_token";
 
@@ -46,7 +46,8 @@ export function TenantsPage() {
                     <th>Name</th>
                     <th class="number">Devices</th>
                     <th class="number">Online</th>
-                    <th>Since</th>
+                    <th class="number">Connections at most</th>
+                    <th>Added</th>
                     <th>Id</th>
                   </tr>
                 </thead>
@@ -85,7 +86,16 @@ function Row({ tenant }: { tenant: Tenant }) {
       <td data-label="Online" class="number">
         {count(tenant.online)}
       </td>
-      <td data-label="Since">
+      <td data-label="Connections at most" class="number">
+        {tenant.limits === null ? (
+          <span class="quiet">–</span>
+        ) : tenant.limits.conn < 0 ? (
+          "no limit"
+        ) : (
+          count(tenant.limits.conn)
+        )}
+      </td>
+      <td data-label="Added">
         <Ago at={tenant.created_at} />
       </td>
       <td data-label="Id">
@@ -106,7 +116,7 @@ function TenantState({ state }: { state: Tenant["state"] }) {
 export function TenantPage({ tenant }: { tenant: string }) {
   const path = `/v1/tenants/${tenant}`;
   const read = useResource((abort) => get<Tenant>(path, {}, abort), [tenant], READ_EVERY_MS);
-  const isAsked = useSignal(false);
+  const asked = useSignal<"suspend" | "resume" | undefined>(undefined);
   return (
     <Loaded from={read}>
       {(told) => {
@@ -125,31 +135,38 @@ export function TenantPage({ tenant }: { tenant: string }) {
                   </a>
                 </div>
                 <p class="soft small">
-                  <span class="mono">{told.tenant}</span>, since <Ago at={told.created_at} />
+                  <span class="mono">{told.tenant}</span>, added <Ago at={told.created_at} />
                 </p>
               </div>
-              {may("admin") && (
-                <button
-                  type="button"
-                  class={verb === "suspend" ? "grave" : ""}
-                  onClick={() => (isAsked.value = true)}
-                >
-                  {verb === "suspend" ? "Suspend…" : "Resume…"}
-                </button>
-              )}
+              <div class="row">
+                {may("admin") && (
+                  <button
+                    type="button"
+                    class={verb === "suspend" ? "grave" : ""}
+                    onClick={() => (asked.value = verb)}
+                  >
+                    {verb === "suspend" ? "Suspend…" : "Resume…"}
+                  </button>
+                )}
+                <SameAs
+                  command={`wegweiser tenant show ${tenant}`}
+                  request={{ method: "GET", path }}
+                />
+              </div>
             </header>
+            <LimitsPanel tenant={told} />
             {may("admin") ? (
               <Tokens tenant={tenant} />
             ) : (
               <p class="soft">Enrolment tokens are for the role admin.</p>
             )}
-            {isAsked.value && (
+            {asked.value && (
               <Change
                 tenant={told}
-                verb={verb}
+                verb={asked.value}
+                look={read.refresh}
                 close={() => {
-                  isAsked.value = false;
-                  void read.refresh();
+                  asked.value = undefined;
                 }}
               />
             )}
@@ -157,6 +174,50 @@ export function TenantPage({ tenant }: { tenant: string }) {
         );
       }}
     </Loaded>
+  );
+}
+
+/** What the broker lets the tenant use. */
+function LimitsPanel({ tenant }: { tenant: Tenant }) {
+  const { limits } = tenant;
+  if (limits === null) {
+    return (
+      <section class="panel">
+        <header>
+          <h2>Limits</h2>
+        </header>
+        <div class="body stack">
+          <p class="soft">Nobody told this service what they are. Where the key directory is:</p>
+          <Code text="wegweiser accounts apply" label="command" />
+        </div>
+      </section>
+    );
+  }
+  return (
+    <section class="panel">
+      <header>
+        <h2>Limits</h2>
+      </header>
+      <dl class="facts body">
+        <div>
+          <dt>Connections at once</dt>
+          <dd>
+            {limits.conn < 0 ? "no limit" : count(limits.conn)}
+            {limits.conn >= 0 && tenant.devices > limits.conn && (
+              <span class="tag warn">fewer than its {counted(tenant.devices, "device")}</span>
+            )}
+          </dd>
+        </div>
+        <div>
+          <dt>Size of a message</dt>
+          <dd>{limits.payload < 0 ? "no limit" : bytes(limits.payload)}</dd>
+        </div>
+        <div>
+          <dt>Subscriptions a connection</dt>
+          <dd>{limits.subs < 0 ? "no limit" : count(limits.subs)}</dd>
+        </div>
+      </dl>
+    </section>
   );
 }
 
@@ -265,62 +326,46 @@ function Token({ token, changed }: { token: EnrolToken; changed: () => unknown }
   );
 }
 
-/** Says what suspending or resuming does, then does it, or says where it can be done. */
-function Change({
-  tenant,
-  verb,
-  close,
-}: {
+/** Says what suspending or resuming does, and what to type for it. */
+function Change({ tenant, verb, look, close }: ChangeProps) {
+  const because = useSignal("");
+  const why = because.value.trim();
+  const command = [`wegweiser tenant ${verb}`, tenant.tenant];
+  if (why !== "") command.push("--because", quoted(why));
+  const isDone = tenant.state === (verb === "suspend" ? "suspended" : "active");
+  return (
+    <Elsewhere
+      title={verb === "suspend" ? "Suspend this tenant" : "Resume this tenant"}
+      effect={
+        verb === "suspend"
+          ? `Every connection of this tenant ends and new ones are refused: ${counted(tenant.online, "device")} online now. What they measure meanwhile waits on them. Nothing that is stored is lost.`
+          : "Its devices may connect again, with the credentials that they have."
+      }
+      command={command.join(" ")}
+      done={isDone ? `The tenant is ${tenant.state}.` : undefined}
+      look={look}
+      close={close}
+    >
+      {verb === "suspend" && (
+        <label>
+          <span>Why, for the audit log</span>
+          <input
+            value={because.value}
+            maxLength={200}
+            placeholder="contract ended"
+            onInput={(event) => {
+              because.value = event.currentTarget.value;
+            }}
+          />
+        </label>
+      )}
+    </Elsewhere>
+  );
+}
+
+interface ChangeProps {
   tenant: Tenant;
   verb: "suspend" | "resume";
+  look: () => unknown;
   close: () => void;
-}) {
-  const problem = useSignal<Problem | undefined>(undefined);
-  const path = `/v1/tenants/${tenant.tenant}/${verb}`;
-  const command = `wegweiser tenant ${verb} ${tenant.tenant}`;
-  const run = async () => {
-    try {
-      await ask("POST", path);
-      close();
-    } catch (error) {
-      problem.value = asProblem(error);
-    }
-  };
-  const isElsewhere = problem.value?.status === 409 && problem.value.remedy !== undefined;
-  const words =
-    verb === "suspend"
-      ? `Every connection of this tenant ends and new ones are refused: ${counted(tenant.online, "device")} online now. What they measure meanwhile waits on them. Nothing that is stored is lost.`
-      : "Its devices may connect again, with the credentials that they have.";
-  return (
-    <Dialog
-      title={verb === "suspend" ? "Suspend this tenant" : "Resume this tenant"}
-      close={close}
-      footer={
-        <>
-          <SameAs command={command} request={{ method: "POST", path }} />
-          <button type="button" onClick={close}>
-            Leave it
-          </button>
-          <button
-            type="button"
-            class={verb === "suspend" ? "first grave" : "first"}
-            disabled={isElsewhere}
-            onClick={run}
-          >
-            {verb === "suspend" ? "Suspend" : "Resume"}
-          </button>
-        </>
-      }
-    >
-      <p class="effect">{words}</p>
-      {isElsewhere ? (
-        <>
-          <p>This service holds no key that may do this. Run it where the key directory is:</p>
-          <Code text={problem.value?.remedy ?? command} label="command" />
-        </>
-      ) : (
-        problem.value && <Failed problem={problem.value} />
-      )}
-    </Dialog>
-  );
 }

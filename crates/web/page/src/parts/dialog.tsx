@@ -1,7 +1,7 @@
 // A dialog: the browser's own, so that focus, Escape and what lies behind it are as they should be.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { CloseIcon } from "./icons";
 
 interface Props {
@@ -15,7 +15,7 @@ interface Props {
 export function Dialog({ title, close, children, footer, broad }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     element.current?.showModal();
     return () => {

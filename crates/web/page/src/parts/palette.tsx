@@ -1,7 +1,7 @@
 // Ctrl-K: to any device, page or switch by typing a part of its name.
 
 import { signal, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { get } from "../api/http";
 import { isPaused, setPaused } from "../api/live";
 import type { DevicePage } from "../api/types";
@@ -60,7 +60,8 @@ export function Palette() {
   const close = () => {
     isPaletteOpen.value = false;
   };
-  useEffect(() => {
+  // Before the next key: what is typed at once is typed into it.
+  useLayoutEffect(() => {
     element.current?.showModal();
   }, []);
   useEffect(() => search(text.value.trim(), devices), [text.value, devices]);

@@ -1,6 +1,7 @@
 // The strip of a device's availability, for a day or a week.
 
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { get } from "../../api/http";
 import { useResource } from "../../api/resource";
 import type { Connectivity } from "../../api/types";
@@ -30,23 +31,27 @@ export function Availability({ device, changed }: { device: string; changed: num
   const span = useSignal<SpanName>("24 h");
   const told = useResource(
     (abort) => readConnectivity(device, span.value, abort),
-    [device, span.value, changed],
+    [device, span.value],
     READ_EVERY_MS,
   );
+  useEffect(() => {
+    if (changed > 0) void told.refresh();
+  }, [changed, told]);
   return (
     <section class="availability" aria-label="Availability">
-      <Loaded from={told} bones={<div class="strip-frame-bone" />}>
+      <Loaded from={told} bones={<Frame told={undefined} span={span} />}>
         {(data) => <Frame told={data} span={span} />}
       </Loaded>
     </section>
   );
 }
 
-function Frame({ told, span }: { told: Connectivity; span: { value: SpanName } }) {
-  const online = share(slotsOf(told, 1));
+/** Before anything is known it takes the same place. */
+function Frame({ told, span }: { told: Connectivity | undefined; span: { value: SpanName } }) {
+  const online = told && share(slotsOf(told, 1));
   return (
-    <div class="strip-frame">
-      <Strip told={told} />
+    <div class="strip-frame" aria-busy={told === undefined}>
+      {told ? <Strip told={told} /> : <div class="strip" />}
       <div class="row">
         <span class="share nowrap">{online === undefined ? "–" : percent(online * 100)}</span>
         <select
@@ -62,7 +67,7 @@ function Frame({ told, span }: { told: Connectivity; span: { value: SpanName } }
         </select>
       </div>
       <div class="strip-scale">
-        <span>{clock(told.since, told.until)}</span>
+        <span>{told ? clock(told.since, told.until) : "\u00a0"}</span>
         <span>now</span>
       </div>
     </div>

@@ -1,25 +1,26 @@
 // What lets a device in: its credentials, and how they are taken away or replaced.
 
 import { useSignal } from "@preact/signals";
-import { ask, get, type Problem } from "../../api/http";
-import { asProblem, useResource } from "../../api/resource";
+import { get } from "../../api/http";
+import { useResource } from "../../api/resource";
 import type { Credentials } from "../../api/types";
-import { Code, Copyable, say } from "../../parts/copy";
-import { Dialog } from "../../parts/dialog";
-import { Failed, Loaded } from "../../parts/notice";
-import { SameAs } from "../../parts/same_as";
+import { Copyable } from "../../parts/copy";
+import { Elsewhere } from "../../parts/elsewhere";
+import { Loaded } from "../../parts/notice";
+import { quoted, SameAs } from "../../parts/same_as";
 import { State } from "../../parts/state";
 import { Ago } from "../../parts/text";
 import { may } from "../../session";
 import { counted } from "../../text/number";
 import { now } from "../../text/time";
 
-type Verb = "revoke" | "rotate";
-
 export function CredentialTab({ device }: { device: string }) {
   const path = `/v1/devices/${device}/credentials`;
   const read = useResource((abort) => get<Credentials>(path, {}, abort), [device], 15_000);
-  const asked = useSignal<Verb | undefined>(undefined);
+  const asked = useSignal<"revoke" | "rotate" | undefined>(undefined);
+  const close = () => {
+    asked.value = undefined;
+  };
   return (
     <Loaded from={read}>
       {(told) => (
@@ -36,33 +37,34 @@ export function CredentialTab({ device }: { device: string }) {
                 <State tone="warn">its tenant is suspended</State>
               )}
             </div>
-            {may("admin") && (
-              <div class="row">
-                <button type="button" onClick={() => (asked.value = "rotate")}>
-                  Rotate…
-                </button>
-                <button
-                  type="button"
-                  class="grave"
-                  disabled={told.state === "revoked"}
-                  onClick={() => (asked.value = "revoke")}
-                >
-                  Revoke…
-                </button>
-              </div>
-            )}
+            <div class="row">
+              {may("admin") && (
+                <>
+                  <button type="button" onClick={() => (asked.value = "rotate")}>
+                    Rotate…
+                  </button>
+                  <button
+                    type="button"
+                    class="grave"
+                    disabled={told.state === "revoked"}
+                    onClick={() => (asked.value = "revoke")}
+                  >
+                    Revoke…
+                  </button>
+                </>
+              )}
+              <SameAs
+                command={`wegweiser device show ${device}`}
+                request={{ method: "GET", path }}
+              />
+            </div>
           </header>
           <List told={told} />
-          {asked.value && (
-            <Change
-              device={device}
-              verb={asked.value}
-              inUse={told.credentials.filter((one) => one.revoked_at === null).length}
-              close={() => {
-                asked.value = undefined;
-                void read.refresh();
-              }}
-            />
+          {asked.value === "revoke" && (
+            <Revoke device={device} told={told} look={read.refresh} close={close} />
+          )}
+          {asked.value === "rotate" && (
+            <Rotate device={device} told={told} look={read.refresh} close={close} />
           )}
         </section>
       )}
@@ -122,89 +124,54 @@ function List({ told }: { told: Credentials }) {
   );
 }
 
-const WORDS: Record<Verb, { title: string; button: string; effect: (count: number) => string }> = {
-  revoke: {
-    title: "Revoke this device",
-    button: "Revoke",
-    effect: (count) =>
-      `The broker ends its connection at once and refuses ${counted(count, "credential")} from then on. What it sent stays. It can come back only with new credentials.`,
-  },
-  rotate: {
-    title: "Rotate its credential",
-    button: "Rotate",
-    effect: () =>
-      "It gets a new credential, and whoever uses an old one is cut off. Until the new file is on the device, it cannot connect.",
-  },
-};
-
 interface ChangeProps {
   device: string;
-  verb: Verb;
-  inUse: number;
+  told: Credentials;
+  look: () => unknown;
   close: () => void;
 }
 
-/** Says what will happen, then does it, or says where it can be done. */
-function Change({ device, verb, inUse, close }: ChangeProps) {
-  const problem = useSignal<Problem | undefined>(undefined);
+function Revoke({ device, told, look, close }: ChangeProps) {
   const because = useSignal("");
-  const words = WORDS[verb];
-  const command =
-    verb === "revoke"
-      ? `wegweiser device revoke ${device} --because '${because.value.replaceAll("'", "") || "…"}'`
-      : `wegweiser device rotate ${device} --creds-out new.creds`;
-  const path = `/v1/devices/${device}/${verb}`;
-  const run = async () => {
-    try {
-      await ask("POST", path);
-      say(verb === "revoke" ? "Revoked" : "Rotated");
-      close();
-    } catch (error) {
-      problem.value = asProblem(error);
-    }
-  };
-  const isElsewhere = problem.value?.status === 409 && problem.value.remedy !== undefined;
+  const inUse = told.credentials.filter((one) => one.revoked_at === null).length;
+  const why = because.value.trim();
+  const command = ["wegweiser device revoke", device];
+  if (why !== "") command.push("--because", quoted(why));
   return (
-    <Dialog
-      title={words.title}
+    <Elsewhere
+      title="Revoke this device"
+      effect={`The broker ends its connection at once and refuses ${counted(inUse, "credential")} from then on. What it sent stays. It can come back only with new credentials.`}
+      command={command.join(" ")}
+      done={told.state === "revoked" ? "The device is revoked." : undefined}
+      look={look}
       close={close}
-      footer={
-        <>
-          <SameAs command={command} request={{ method: "POST", path }} />
-          <button type="button" onClick={close}>
-            Leave it
-          </button>
-          <button type="button" class="first grave" disabled={isElsewhere} onClick={run}>
-            {words.button}
-          </button>
-        </>
-      }
     >
-      <p class="effect">{words.effect(inUse)}</p>
-      {verb === "revoke" && (
-        <label>
-          <span>Why, for the audit log</span>
-          <input
-            value={because.value}
-            maxLength={200}
-            placeholder="stolen"
-            onInput={(event) => {
-              because.value = event.currentTarget.value;
-            }}
-          />
-        </label>
-      )}
-      {isElsewhere ? (
-        <div class="stack">
-          <p>
-            This service holds no key that may do this, so that whoever breaks into it cannot
-            either. Run it where the key directory is:
-          </p>
-          <Code text={problem.value?.remedy ?? command} label="command" />
-        </div>
-      ) : (
-        problem.value && <Failed problem={problem.value} />
-      )}
-    </Dialog>
+      <label>
+        <span>Why, for the audit log</span>
+        <input
+          value={because.value}
+          maxLength={200}
+          placeholder="stolen"
+          onInput={(event) => {
+            because.value = event.currentTarget.value;
+          }}
+        />
+      </label>
+    </Elsewhere>
+  );
+}
+
+function Rotate({ device, told, look, close }: ChangeProps) {
+  const newest = told.credentials[0]?.public_key;
+  const before = useSignal(newest);
+  return (
+    <Elsewhere
+      title="Rotate its credential"
+      effect="It gets a new credential, and whoever uses an old one is cut off. Until the new file is on the device, it cannot connect."
+      command={`wegweiser device rotate ${device} --creds-out new.creds`}
+      done={newest !== before.value ? "A new credential was issued." : undefined}
+      look={look}
+      close={close}
+    />
   );
 }

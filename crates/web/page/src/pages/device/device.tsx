@@ -6,13 +6,13 @@ import { get } from "../../api/http";
 import { subscribe } from "../../api/live";
 import { useResource } from "../../api/resource";
 import type { DeviceWhole } from "../../api/types";
-import { Bones, Loaded } from "../../parts/notice";
+import { Loaded } from "../../parts/notice";
 import { may } from "../../session";
 import { Availability } from "./availability";
 import { CommandsTab } from "./commands_tab";
 import { ConnectivityTab } from "./connectivity_tab";
 import { CredentialTab } from "./credential_tab";
-import { Facts, Title } from "./head";
+import { Facts, HeadBones, Title } from "./head";
 import { DeviceLettersTab } from "./letters_tab";
 import { LiveTab } from "./live_tab";
 import { ReportTab } from "./report_tab";
@@ -48,7 +48,7 @@ export function DevicePage({ device, tab }: { device: string; tab: string }) {
 
   return (
     <>
-      <Loaded from={whole} bones={<Bones rows={3} />}>
+      <Loaded from={whole} bones={<HeadBones />}>
         {(row) => (
           <header class="device-head">
             <Title row={row} />

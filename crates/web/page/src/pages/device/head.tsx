@@ -46,6 +46,28 @@ export function Title({ row }: { row: DeviceWhole }) {
   );
 }
 
+const FACTS = ["Last heartbeat", "Host", "System", "Agent", "Running for", "Clock", "Device"];
+
+/** The place that they will take. */
+export function HeadBones() {
+  return (
+    <header class="device-head" aria-busy="true">
+      <div class="name">
+        <h1>
+          <i class="bone" style={{ width: "8rem" }} />
+        </h1>
+      </div>
+      <dl class="facts">
+        {FACTS.map((name) => (
+          <Fact key={name} name={name}>
+            <i class="bone" style={{ width: "60%" }} />
+          </Fact>
+        ))}
+      </dl>
+    </header>
+  );
+}
+
 export function Facts({ row }: { row: DeviceWhole }) {
   const system = (row.info?.system_info ?? {}) as Record<string, unknown>;
   const text = (name: string) =>

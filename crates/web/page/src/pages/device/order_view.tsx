@@ -192,6 +192,15 @@ function Output({ told, events }: { told: OrderWhole; events: ReadonlyMap<number
   );
 }
 
+/** How a program ended. */
+function ending(result: Record<string, unknown>): string {
+  const how =
+    typeof result.signal === "number"
+      ? `ended by signal ${result.signal}`
+      : `ended with exit code ${result.exit_code}`;
+  return result.cut === true ? `${how}; more was printed than is kept` : how;
+}
+
 /** The answer, unless it only repeats what was streamed. */
 function Result({ result, hasOutput }: { result: unknown; hasOutput: boolean }) {
   if (result === null || result === undefined) return null;
@@ -201,8 +210,12 @@ function Result({ result, hasOutput }: { result: unknown; hasOutput: boolean }) 
     <>
       {!hasOutput && typeof stdout === "string" && inertLines(stdout)}
       {!hasOutput && typeof stderr === "string" && <span class="stderr">{inertLines(stderr)}</span>}
-      {Object.keys(rest).length > 0 && (
-        <span class="end">{`\n${inertLines(JSON.stringify(rest, null, 2))}`}</span>
+      {typeof rest.exit_code === "number" || typeof rest.signal === "number" ? (
+        <span class="end">{`\n${ending(rest)}`}</span>
+      ) : (
+        Object.keys(rest).length > 0 && (
+          <span class="end">{`\n${inertLines(JSON.stringify(rest, null, 2))}`}</span>
+        )
       )}
     </>
   );

@@ -147,7 +147,7 @@ const size = (row: Row, name: string) => {
 function Disks({ rows }: { rows: Row[] }) {
   if (rows.length === 0) return null;
   return (
-    <section class="panel table">
+    <section class="panel table" tabIndex={0} aria-label="Disks">
       <header>
         <h2>Disks</h2>
       </header>
@@ -195,7 +195,7 @@ function Disks({ rows }: { rows: Row[] }) {
 function Networks({ rows }: { rows: Row[] }) {
   if (rows.length === 0) return null;
   return (
-    <section class="panel table">
+    <section class="panel table" tabIndex={0} aria-label="Networks">
       <header>
         <h2>Networks</h2>
       </header>
@@ -234,7 +234,7 @@ function Networks({ rows }: { rows: Row[] }) {
 function Processes({ title, rows }: { title: string; rows: Row[] }) {
   if (rows.length === 0) return null;
   return (
-    <section class="panel table">
+    <section class="panel table" tabIndex={0} aria-label={title}>
       <header>
         <h2>{title}</h2>
       </header>

@@ -104,16 +104,13 @@ function Version({ row }: { row: Device }) {
   const offset = row.clock_offset_ms ?? 0;
   return (
     <>
-      <span class={isOlder ? "warn" : "quiet"} title={isOlder ? `older than ${newest}` : undefined}>
-        {row.agent_version ? <Foreign>{row.agent_version}</Foreign> : "–"}
-      </span>
       {isClockOff(row) && (
         <span
           class="tag warn"
           title={`its clock is ${span(offset)} ${offset > 0 ? "ahead" : "behind"}`}
         >
           <ClockIcon /> {offset > 0 ? "+" : "−"}
-          {span(offset)}
+          {short(Math.abs(offset))}
         </span>
       )}
       {!row.revoked && ends !== null && ends - now.value < ENDS_SOON_MS && (
@@ -121,6 +118,9 @@ function Version({ row }: { row: Device }) {
           {ends > now.value ? `ends in ${short(ends - now.value)}` : "ended"}
         </span>
       )}
+      <span class={isOlder ? "warn" : "quiet"} title={isOlder ? `older than ${newest}` : undefined}>
+        {row.agent_version ? <Foreign>{row.agent_version}</Foreign> : "–"}
+      </span>
     </>
   );
 }

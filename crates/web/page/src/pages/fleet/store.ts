@@ -117,7 +117,9 @@ export function keyOf(row: Device): string {
 
 function highest(rows: readonly Device[]): string | undefined {
   const versions = new Set<string>();
-  for (const row of rows) if (row.agent_version) versions.add(row.agent_version);
+  // Whatever else somebody calls a version says nothing of the others.
+  for (const row of rows)
+    if (/^\d+\.\d+/.test(row.agent_version ?? "")) versions.add(row.agent_version ?? "");
   return [...versions].sort(compareVersions).at(-1);
 }
 

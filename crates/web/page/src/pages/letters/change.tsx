@@ -6,6 +6,7 @@ import { Dialog } from "../../parts/dialog";
 import { quoted, SameAs } from "../../parts/same_as";
 import { Foreign } from "../../parts/text";
 import { count, counted } from "../../text/number";
+import { span } from "../../text/time";
 import { Run, type Verb } from "./run";
 
 /** Letters whose outcome is asked for beforehand; a larger number is told from these. */
@@ -19,10 +20,15 @@ interface Props {
 
 export function Change({ verb, sequences, close }: Props) {
   const because = useSignal("");
+  const rate = useSignal("");
   const run = useSignal<Run | undefined>(undefined);
   const title = `${verb === "replay" ? "Replay" : "Discard"} ${counted(sequences.length, "letter")}`;
   const start = () => {
-    const started = new Run(verb, sequences, { dryRun: false, because: because.value.trim() });
+    const started = new Run(verb, sequences, {
+      dryRun: false,
+      because: because.value.trim(),
+      perSecond: Number(rate.value) || undefined,
+    });
     run.value = started;
     void started.start();
   };
@@ -48,9 +54,35 @@ export function Change({ verb, sequences, close }: Props) {
       {run.value ? (
         <Progress run={run.value} />
       ) : (
-        <Before verb={verb} sequences={sequences} because={because} />
+        <>
+          <Before verb={verb} sequences={sequences} because={because} />
+          {sequences.length > 1 && <Rate rate={rate} letters={sequences.length} />}
+        </>
       )}
     </Dialog>
+  );
+}
+
+const RATES = ["1", "10", "50"];
+
+/** So that whoever takes the letters is not flooded. */
+function Rate({ rate, letters }: { rate: Signal<string>; letters: number }) {
+  const perSecond = Number(rate.value);
+  return (
+    <label>
+      <span>How fast</span>
+      <select value={rate.value} onChange={(event) => (rate.value = event.currentTarget.value)}>
+        <option value="">as fast as the service takes them, up to 100 a second</option>
+        {RATES.map((number) => (
+          <option key={number} value={number}>
+            {number} a second
+          </option>
+        ))}
+      </select>
+      {perSecond > 0 && (
+        <span class="small quiet">about {span((1000 * letters) / perSecond)} in all</span>
+      )}
+    </label>
   );
 }
 

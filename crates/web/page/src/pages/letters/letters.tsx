@@ -1,6 +1,7 @@
 // Messages that could not be applied: grouped by cause, over time, and one by one.
 
 import { computed } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { get } from "../../api/http";
 import { useResource } from "../../api/resource";
 import type { LetterCounts } from "../../api/types";
@@ -87,41 +88,60 @@ function Groups() {
   const { stream, reason, device, tenant } = filter.value;
   const counts = useResource(
     (abort) => get<LetterCounts>("/v1/dead-letters/counts", { device, tenant }, abort),
-    [device, tenant, letterTotal.value],
+    [device, tenant],
     30_000,
   );
+  const total = letterTotal.value;
+  useEffect(() => {
+    // A change only: the first reading is under way.
+    if (counts.readAt.peek() > 0) void counts.refresh();
+  }, [total, counts]);
   return (
-    <Loaded from={counts} bones={<div class="groups" />}>
+    <Loaded from={counts} bones={<GroupBones />}>
       {({ groups, total }) =>
         total === 0 ? null : (
           <div class="groups" role="group" aria-label={`${counted(total, "dead letter")} by cause`}>
-            {groups.map((group) => {
-              const isChosen = group.stream === stream && group.reason === reason;
-              const to = isChosen ? {} : group;
-              return (
-                <button
-                  key={group.stream + group.reason}
-                  type="button"
-                  aria-pressed={isChosen}
-                  onClick={() =>
-                    setQuery({
-                      stream: undefined,
-                      reason: undefined,
-                      letter: undefined,
-                      ...pick(to),
-                    })
-                  }
-                >
-                  <span>{inert(group.reason).replaceAll("_", " ")}</span>
-                  <span class="small soft">{inert(group.stream)}</span>
-                  <b>{count(group.letters)}</b>
-                </button>
-              );
-            })}
+            {[...groups]
+              .sort((a, b) => b.letters - a.letters)
+              .map((group) => {
+                const isChosen = group.stream === stream && group.reason === reason;
+                const to = isChosen ? {} : group;
+                return (
+                  <button
+                    key={group.stream + group.reason}
+                    type="button"
+                    aria-pressed={isChosen}
+                    onClick={() =>
+                      setQuery({
+                        stream: undefined,
+                        reason: undefined,
+                        letter: undefined,
+                        ...pick(to),
+                      })
+                    }
+                  >
+                    <span>{inert(group.reason).replaceAll("_", " ")}</span>
+                    <span class="small soft">{inert(group.stream)}</span>
+                    <b>{count(group.letters)}</b>
+                  </button>
+                );
+              })}
           </div>
         )
       }
     </Loaded>
+  );
+}
+
+/** The place that a row of them takes. */
+function GroupBones() {
+  return (
+    <div class="groups" aria-busy="true">
+      <button type="button" disabled>
+        <span>{"\u00a0"}</span>
+        <span class="small">{"\u00a0"}</span>
+      </button>
+    </div>
   );
 }
 
