@@ -42,7 +42,10 @@ pub(super) async fn run(command: &Show) -> anyhow::Result<ExitCode> {
     let id = command.command;
     let found = records.command(id).await.context("reading the command")?;
     let Some(found) = found else {
-        bail!("command {id} is unknown; see: wegweiser command list");
+        bail!(
+            "command {id} is unknown, or was removed long after its end; see: wegweiser command \
+             list, wegweiser audit --action command"
+        );
     };
     let shown = Shown {
         transitions: records.command_transitions(id).await.context("reading its way")?,

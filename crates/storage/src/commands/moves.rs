@@ -182,3 +182,33 @@ fn by_command<'a>(
     }
     moves
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::{CommandId, DeviceId, TenantId};
+
+    use super::*;
+
+    #[test]
+    fn another_devices_answer_to_the_same_id_hides_nobodys() {
+        let command = CommandId::create();
+        let answer = |device: u128| {
+            let (tenant, device) = (Uuid::from_u128(1), Uuid::from_u128(device));
+            let subject = format!("tenant.{tenant}.device.{device}.response").parse().unwrap();
+            let body = serde_json::json!({
+                "command_id": command, "timestamp_ms": 1_790_000_000_000_i64, "event": "finished",
+                "outcome": "succeeded",
+            });
+            let at = UnixMillis::new(1_790_000_000_000);
+            let decoded = protocol::decode(&subject, body.to_string().as_bytes(), at).unwrap();
+            let protocol::Event::Response(response) = decoded.0 else { panic!("a response") };
+            response
+        };
+        let (stranger, own) = (answer(3), answer(2));
+        let at = UnixMillis::new(1_790_000_000_001);
+        let moves = by_command([(&stranger, at), (&own, at)].into_iter());
+        let of = (command, TenantId::new(Uuid::from_u128(1)), DeviceId::new(Uuid::from_u128(2)));
+        assert_eq!(moves.len(), 2);
+        assert_eq!(moves[&of].newest.unwrap().response, &own);
+    }
+}

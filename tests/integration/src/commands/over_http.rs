@@ -30,6 +30,26 @@ async fn get(web: &Process, path: &str, token: &ApiToken) -> Result<(u16, Value)
     Ok((status, serde_json::from_str(&body).context(body)?))
 }
 
+/// `good` with one thing changed is refused, with the field and the remedy.
+async fn mistakes_are_named(web: &Process, token: &ApiToken, good: &Value) -> Result<()> {
+    for (field, change) in [
+        ("arguments", json!({ "kind": "process.list", "arguments": { "limit": 0 } })),
+        ("expires_seconds", json!({ "expires_seconds": 0 })),
+        ("expires_seconds", json!({ "expires_seconds": 604_801 })),
+        ("timeout_seconds", json!({ "timeout_seconds": 3_601 })),
+        ("devices", json!({ "devices": [] })),
+    ] {
+        let mut wrong = good.clone();
+        for (name, value) in change.as_object().into_iter().flatten() {
+            wrong[name] = value.clone();
+        }
+        let (status, said) = post(web, "/v1/commands", token, &wrong).await?;
+        assert_eq!((status, &said["field"]), (400, &field.into()), "{said}");
+        assert!(said["remedy"].is_string(), "{said}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn commands_are_sent_read_and_taken_back_over_http_within_tenant_and_role() -> Result<()> {
     let world = World::start().await?;
@@ -50,6 +70,7 @@ async fn commands_are_sent_read_and_taken_back_over_http_within_tenant_and_role(
     let (status, said) =
         post(&web, "/v1/commands", &operator, &json!({ "devices": [own.id], "kind": "x" })).await?;
     assert_eq!((status, &said["field"]), (400, &"kind".into()), "{said}");
+    mistakes_are_named(&web, &operator, &ping).await?;
     let keyless = world.web(database)?;
     let (status, said) = post(&keyless, "/v1/commands", &operator, &ping).await?;
     assert_eq!((status, &said["title"]), (503, &"no commands here".into()), "{said}");
