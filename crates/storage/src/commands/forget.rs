@@ -19,7 +19,7 @@ pub const COMMANDS_KEPT_MIN_DAYS: u64 = 8;
 pub const COMMANDS_KEPT_MAX_DAYS: u64 = 3_650;
 
 /// Commands that one statement removes; each may have thousands of answers.
-const BATCH_COMMANDS: i32 = 100;
+const BATCH_COMMANDS: i32 = 25;
 
 const FORGET: &str = "select wegweiser_forget_commands(make_interval(secs => $1), $2)";
 

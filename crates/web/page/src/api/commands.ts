@@ -30,6 +30,8 @@ export interface Order {
   assumed: boolean;
   reason_code: string | null;
   reason_text: string | null;
+  /** Whether its device answered more than is kept. */
+  answers_cut: boolean;
 }
 
 export interface Transition {

@@ -183,6 +183,9 @@ function Output({ told, events }: { told: OrderWhole; events: ReadonlyMap<number
             {event.cut && <span class="end">{"\n… more was printed than is kept\n"}</span>}
           </span>
         ))}
+        {told.answers_cut && (
+          <span class="end">{"\n… its device answered more than is kept\n"}</span>
+        )}
         <Result result={result} hasOutput={chunks.length > 0} />
         {!isFinal(told.state) && chunks.length === 0 && (
           <span class="end">waiting for the device</span>
