@@ -44,6 +44,9 @@ pub(crate) struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) credentials_expire_ms: Option<UnixMillis>,
     pub(crate) labels: BTreeMap<String, String>,
+    /// Why no command is taken, and what would change that; absent: they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commands_refused: Option<String>,
     /// All that is wrong now.
     pub(crate) troubles: Vec<Trouble>,
     /// As it stands in the heartbeat.
@@ -138,6 +141,7 @@ impl Condition {
             link_since_ms: state.since,
             credentials_expire_ms: expire,
             labels: labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            commands_refused: self.commands.refused(),
             troubles,
             status,
         }

@@ -3,6 +3,7 @@
 //! Promises: a token is shown once, when it is made, on standard output or in a file of mode 0600;
 //! nobody can read it afterwards. Making and revoking are in the audit log.
 
+mod first_link;
 pub(crate) mod user;
 
 use std::path::PathBuf;

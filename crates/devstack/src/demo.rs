@@ -8,6 +8,7 @@
 pub mod outage;
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, SystemTime};
@@ -150,8 +151,23 @@ impl Demo {
         ];
         let pid = self.service("web", "web", settings, (port, Some(&tls.ca)))?;
         self.servers.publish_web(&url)?;
-        output::line(&format!("web         {url}/v1/devices  process {pid}"));
+        output::line(&format!("web         {url}  process {pid}"));
+        self.tell_how_to_sign_in(&url);
         Ok(())
+    }
+
+    /// A link is for people alone: what goes into a file stays there.
+    fn tell_how_to_sign_in(&self, url: &str) {
+        if !std::io::stdout().is_terminal() {
+            output::line("sign in     by the link that `wegweiser user link` prints");
+            return;
+        }
+        let operator = provision::operator_environment(&self.servers, &self.places);
+        match programs::run("wegweiser", &["user", "link", "--url", url], &operator) {
+            Ok(link) => output::line(&format!("sign in     {link}  (once, within 15 minutes)")),
+            // An earlier demo let somebody in.
+            Err(_) => output::line("sign in     as before; `wegweiser user list` shows who can"),
+        }
     }
 
     fn start_receiver(&mut self, number: usize) -> Result<()> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use broker::BrokerSettings;
-use broker::accounts::ISSUING_KEYS;
+use broker::accounts::{DEVICE_LIFETIME, ISSUING_KEYS, device_lifetime};
 use broker::streams::StreamSettings;
 use runtime::settings::{Mistakes, Reader, Setting, markdown_table};
 use runtime::telemetry::{self, TelemetrySettings};
@@ -70,13 +70,6 @@ const ENROLL_CA: Setting = Setting {
     unit: "a path to a PEM file",
     help: "Certificate authority that devices that enrol are given for it; absent: WEGWEISER_NATS_CA.",
 };
-const DEVICE_LIFETIME: Setting = Setting {
-    name: "WEGWEISER_DEVICE_LIFETIME_SECONDS",
-    default: Some("2592000"),
-    unit: "seconds",
-    help: "How long a device's credentials are good that it is given or renews; it renews them \
-           after two thirds.",
-};
 const COMMAND_KEYS: Setting = Setting {
     name: "WEGWEISER_COMMAND_KEYS",
     default: None,
@@ -99,8 +92,6 @@ const COMMAND_RETENTION: Setting = Setting {
            keeps who ordered it and what came of it.",
 };
 const COMMANDS: &[Setting] = &[COMMAND_KEYS, COMMAND_GRACE, COMMAND_RETENTION];
-/// Shortest and longest life of a device's credentials, in seconds.
-const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 6..=10 * 366 * 86_400;
 const REQUESTS_A_SECOND: std::ops::RangeInclusive<u32> = 1..=1_000_000;
 const ENROLMENT: &[Setting] = &[ISSUING_KEYS, ENROLL_URL, ENROLL_CA, DEVICE_LIFETIME];
 const SETTINGS: [&[Setting]; 8] = [
@@ -208,7 +199,7 @@ fn listen(reader: &mut Reader, tls: bool) -> SocketAddr {
 }
 
 fn enrolment(reader: &mut Reader, broker: &BrokerSettings) -> Option<EnrolmentSettings> {
-    let lifetime = reader.seconds(&DEVICE_LIFETIME, LIFETIME_SECONDS);
+    let lifetime = device_lifetime(reader);
     Some(EnrolmentSettings {
         servers: reader.optional(&ENROLL_URL).unwrap_or_else(|| broker.url.clone()),
         ca: reader.path(&ENROLL_CA).or_else(|| broker.tls.ca.clone()),

@@ -25,10 +25,7 @@ const DELAY_MOST: Duration = Duration::from_secs(10);
 #[tokio::test]
 async fn one_tenants_flood_delays_no_other_and_is_written_wholly() -> Result<()> {
     let world = World::start().await?;
-    let receiver = world.receiver(&[(
-        "WEGWEISER_TENANT_SHARE_TIMES",
-        &std::env::var("TT").unwrap_or("8".into()),
-    )])?;
+    let receiver = world.receiver(&[])?;
     let (noisy, quiet) = (world.device(0).await?, world.device(1).await?);
     let before = delays(&world, &quiet, "before").await?;
     let oldest = now_ms() - NOISE_AGE_MS;

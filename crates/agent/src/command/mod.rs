@@ -12,7 +12,7 @@ mod program;
 mod runner;
 mod wishes;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use broker::{BelievedKeys, Broker, CommandSettings, DeviceCommands, Outbox, Sender, Trouble};
@@ -54,11 +54,17 @@ pub(crate) struct Limits {
 pub(crate) struct Commands {
     opened: watch::Sender<Option<DeviceCommands<AgentRunner>>>,
     trouble: watch::Sender<Option<String>>,
+    /// Why none is taken although nothing is wrong.
+    refused: watch::Sender<Option<String>>,
 }
 
 impl Commands {
     pub(crate) fn new() -> Self {
-        Self { opened: watch::Sender::new(None), trouble: watch::Sender::new(None) }
+        Self {
+            opened: watch::Sender::new(None),
+            trouble: watch::Sender::new(None),
+            refused: watch::Sender::new(None),
+        }
     }
 
     /// Carries commands out until `stop`.
@@ -82,6 +88,7 @@ impl Commands {
     ) -> DeviceCommands<AgentRunner> {
         let Some(plan) = plan else {
             tracing::info!("commands are switched off");
+            self.refused.send_replace(Some(SWITCHED_OFF.to_owned()));
             return std::future::pending().await;
         };
         loop {
@@ -89,11 +96,15 @@ impl Commands {
             match opened {
                 Ok(Some(commands)) => {
                     self.trouble.send_replace(None);
+                    self.refused.send_replace(None);
                     return commands;
                 }
                 Ok(None) => {
                     self.trouble.send_replace(None);
-                    tracing::debug!(keys = %plan.keys.display(), "no keys that sign commands");
+                    if self.refused.send_replace(Some(without_keys(&plan.keys))).is_none() {
+                        let keys = plan.keys.display();
+                        tracing::warn!(%keys, "commands are refused: no keys that sign them");
+                    }
                 }
                 Err(error) => {
                     let reason = format!("{error:#}");
@@ -129,6 +140,11 @@ impl Commands {
         self.opened.borrow().as_ref().map(DeviceCommands::report).unwrap_or_default()
     }
 
+    /// Why none is taken although nothing is wrong, and what would change it.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.refused.borrow().clone()
+    }
+
     /// What keeps commands from being taken, if anything.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         let unopened = self.trouble.borrow().clone().map(|reason| {
@@ -137,6 +153,16 @@ impl Commands {
         });
         unopened.or_else(|| self.opened.borrow().as_ref()?.trouble())
     }
+}
+
+const SWITCHED_OFF: &str = "refused: switched off in the configuration (commands.enabled)";
+
+fn without_keys(path: &Path) -> String {
+    format!(
+        "refused: no keys that sign them in {}; write what your operator's `wegweiser command-key \
+         show` prints into it, it is looked for by itself",
+        path.display()
+    )
 }
 
 /// `None`: there are no keys.

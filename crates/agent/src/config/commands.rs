@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use broker::{CommandSettings, JournalSettings};
+use broker::{BelievedKeys, CommandSettings, JournalSettings};
 use runtime::settings::Reader;
 
 use super::document::Document;
@@ -11,8 +11,6 @@ use crate::settings::{COMMAND_KEYS, COMMANDS_DIR};
 
 /// Most programs that may be allowed.
 const PROGRAMS_MAX: usize = 64;
-/// Beside the credentials, where enrolment puts it.
-const KEYS_USUAL: &str = "command-keys";
 /// Beside the credentials.
 const DIR_USUAL: &str = "commands";
 const OSQUERY_USUAL: &str = "/usr/bin/osqueryi";
@@ -28,7 +26,7 @@ pub(crate) fn read(
     let enabled = document.flag(reader, "commands.enabled", true);
     let beside = |name: &str| creds.map(|creds| creds.with_file_name(name)).unwrap_or_default();
     let dir = reader.path(&COMMANDS_DIR).unwrap_or_else(|| beside(DIR_USUAL));
-    let keys = reader.path(&COMMAND_KEYS).unwrap_or_else(|| beside(KEYS_USUAL));
+    let keys = reader.path(&COMMAND_KEYS).unwrap_or_else(|| beside(BelievedKeys::FILE_NAME));
     let running_max = document.number(reader, "commands.max_running", 2, 1..=16);
     let limits = Limits {
         output_max_bytes: document.number(

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use broker::BelievedKeys;
 use protocol::EnrollAnswer;
 use toml_edit::{DocumentMut, Item, Table, value};
 
@@ -16,8 +17,6 @@ use crate::config::DEFAULT;
 
 /// The broker's authority, beside the credentials.
 const CA: &str = "broker-ca.pem";
-/// Public keys that sign commands, one a line, beside the credentials.
-const COMMAND_KEYS: &str = "command-keys";
 
 /// Writes everything but the credentials; returns what, for people.
 pub(super) fn write(answer: &EnrollAnswer, wanted: &Wanted) -> anyhow::Result<Vec<String>> {
@@ -30,7 +29,7 @@ pub(super) fn write(answer: &EnrollAnswer, wanted: &Wanted) -> anyhow::Result<Ve
         entries.push(("ca", path.display().to_string()));
         done.push(format!("authority    {}", path.display()));
     }
-    let path = wanted.creds.with_file_name(COMMAND_KEYS);
+    let path = wanted.creds.with_file_name(BelievedKeys::FILE_NAME);
     write_whole(&path, &format!("{}\n", answer.command_keys.join("\n")))?;
     done.push(format!("command keys {}", path.display()));
     write_configuration(&wanted.config, &entries)?;

@@ -1,11 +1,12 @@
 //! `wegweiser-agent status`: how the agent of this machine fares, also while the broker is away.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use protocol::{DropReasons, KindCounts, UnixMillis};
+use protocol::{CommandReport, DropReasons, KindCounts, UnixMillis};
 use serde_json::json;
 
 use crate::condition::Report;
@@ -168,6 +169,10 @@ fn describe(report: &Report, now: UnixMillis, mut line: impl FnMut(&str, &str)) 
     if let Some(end) = report.credentials_expire_ms {
         line("credentials", &format!("end in {}", span(end.since(now))));
     }
+    match &report.commands_refused {
+        Some(why) => line("commands", why),
+        None => line("commands", &commands(&status.commands)),
+    }
     for (key, value) in &report.labels {
         line("label", &format!("{key}={value}"));
     }
@@ -176,6 +181,13 @@ fn describe(report: &Report, now: UnixMillis, mut line: impl FnMut(&str, &str)) 
         let error = collector.error.as_ref().map_or(String::new(), |error| format!("; {error}"));
         line("collector", &format!("{name}: {took}{error}"));
     }
+}
+
+fn commands(report: &CommandReport) -> String {
+    let CommandReport { waiting, running, ended, refused } = report;
+    let sum = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
+    let (ended, refused) = (sum(ended), sum(refused));
+    format!("taken; {running} running, {waiting} waiting, {ended} ended, {refused} refused")
 }
 
 fn counts(counts: &KindCounts) -> String {

@@ -133,14 +133,14 @@ async fn until_heartbeat(
     beats: &mut Events,
     what: &str,
     is: impl Fn(&Heartbeat) -> bool,
-) -> String {
+) -> Heartbeat {
     let found = |event: &Event| matches!(event, Event::Heartbeat(beat) if is(beat));
     let seen = beats.until(what, |seen| seen.iter().any(|(_, event)| found(event))).await;
     let beat = seen.iter().rev().find_map(|(_, event)| match event {
-        Event::Heartbeat(beat) if is(beat) => beat.session.clone(),
+        Event::Heartbeat(beat) if is(beat) => Some(beat.clone()),
         _ => None,
     });
-    beat.unwrap().into()
+    beat.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +157,7 @@ async fn a_changed_file_is_followed_without_losing_the_connection() {
     let has = |wanted: &'static str| {
         move |beat: &Heartbeat| beat.labels.iter().any(|label| label == ("site", wanted))
     };
-    let session = until_heartbeat(&mut beats, "the first label", has("cologne")).await;
+    let first = until_heartbeat(&mut beats, "the first label", has("cologne")).await;
     until_metrics(&mut metrics, &["cpu_percent"]).await;
 
     // A mistake changes nothing.
@@ -173,13 +173,17 @@ async fn a_changed_file_is_followed_without_losing_the_connection() {
     write(&creds, &elsewhere);
     agent.signal("-HUP");
     let later = until_heartbeat(&mut beats, "the second label", has("bonn")).await;
-    assert_eq!(session, later, "it is the same run of the agent");
+    assert_eq!(first.session, later.session, "it is the same run of the agent");
     until_metrics(&mut metrics, &["disk_percent", "load_1", "custom_answer_is"]).await;
     agent.until_logged("a restart is needed for what changed in them");
     agent.until_logged("\"sections\":\"broker\"");
-    let (status, words) = agent.terminate_and_tell();
-    assert!(status.success());
-    assert_eq!(words["left"], 0, "the old connection held: {words}");
+    // What the new file names is no broker: what comes now comes over the first connection.
+    let again = format!("a heartbeat after {:?}", later.at);
+    let newer = |beat: &Heartbeat| beat.at > later.at;
+    let last = until_heartbeat(&mut beats, &again, newer).await;
+    let details: serde_json::Value = serde_json::from_str(&last.details).unwrap();
+    assert_eq!(details["status"]["reconnects"], 0, "the connection held: {details}");
+    assert!(agent.terminate().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,6 +51,16 @@ async fn the_status_is_there_before_the_broker_and_after_the_agent() {
 }
 
 #[test]
+fn without_keys_that_sign_commands_the_status_says_that_commands_are_refused() {
+    let (nats, creds) = (server(), Creds::issue());
+    let _agent = Agent::start(nats.url(), &creds);
+    creds.until_status("told that commands are refused", |_, said| {
+        let why = said["agent"]["commands_refused"].as_str().unwrap_or_default();
+        why.contains("no keys") && why.contains("wegweiser command-key show")
+    });
+}
+
+#[test]
 fn only_the_agents_user_and_group_read_its_status_and_a_second_agent_leaves_it_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let creds = Creds::issue();

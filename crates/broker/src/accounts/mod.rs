@@ -33,5 +33,8 @@ pub use files::{AccountFile, ImportEntry, Role, TenantFile, TenantLimits};
 pub use plan::plan;
 pub use server::AccountServer;
 pub use server_config::{ServerConfigOptions, ServerTls, SyncInterval, server_config};
-pub use settings::{ACCOUNTS_DIR, AccountsSettings, ISSUING_KEYS, KEYS_DIR, SETTINGS, TENANTS_DIR};
+pub use settings::{
+    ACCOUNTS_DIR, AccountsSettings, DEVICE_LIFETIME, ISSUING_KEYS, KEYS_DIR, SETTINGS, TENANTS_DIR,
+    device_lifetime,
+};
 pub use shut_out::{delete, held, resume, revoke, suspend};

@@ -16,8 +16,9 @@ use crate::{Broker, Delivery, Operation, Pull, traces};
 const BATCH: usize = 16;
 /// First pause after there was no consumer, or the journal could not be written.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
-/// Longest such pause.
-const PAUSE_LONGEST: Duration = Duration::from_secs(15);
+/// Longest such pause: so long a device's first command waits at most
+/// (docs/adr/0022-consumers-at-the-first-command.md).
+const PAUSE_LONGEST: Duration = Duration::from_secs(5);
 
 impl<R: Runner> DeviceCommands<R> {
     /// Fetches for ever; drop the future to stop.

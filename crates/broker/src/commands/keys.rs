@@ -47,6 +47,24 @@ pub enum BelievedKeysError {
 }
 
 impl BelievedKeys {
+    /// Name of the file, beside a device's credentials.
+    pub const FILE_NAME: &str = "command-keys";
+
+    /// Writes the file for a device that gets its credentials, over one that is there.
+    ///
+    /// # Errors
+    /// One is no key of a command signer, or it cannot be written.
+    pub fn write(path: &Path, keys: &[String]) -> Result<(), BelievedKeysError> {
+        if parse(keys.iter().map(String::as_str))?.is_empty() {
+            return Err(BelievedKeysError::Count(0));
+        }
+        write_whole(path, keys).map_err(|source| BelievedKeysError::Io {
+            action: "writing the keys that sign commands into",
+            path: path.to_owned(),
+            source,
+        })
+    }
+
     /// These keys, for as long as the process lives.
     #[must_use]
     pub fn in_memory(keys: Vec<PublicKey>) -> Self {
@@ -97,11 +115,7 @@ impl BelievedKeys {
             return Err(BelievedKeysError::Count(0));
         }
         if let Some(path) = &self.path {
-            write_whole(path, keys).map_err(|source| BelievedKeysError::Io {
-                action: "writing the keys that sign commands into",
-                path: path.clone(),
-                source,
-            })?;
+            Self::write(path, keys)?;
         }
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = parsed;
         Ok(())

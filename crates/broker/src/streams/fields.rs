@@ -105,7 +105,7 @@ pub(super) const STREAM: &[Field] = &[
     field("max_msgs", Kind::Limit, Otherwise::Number(-1), Change::MayLose),
     field("max_msgs_per_subject", Kind::Limit, Otherwise::Number(-1), Change::MayLose),
     field("max_msg_size", Kind::Limit, Otherwise::Number(-1), Change::MayLose),
-    field("max_consumers", Kind::Limit, Otherwise::Number(-1), Change::Never),
+    field("max_consumers", Kind::Limit, Otherwise::Number(-1), Change::Free),
     field(
         "duplicate_window",
         Kind::Nanoseconds(SHORTEST_AGE_NANOSECONDS),

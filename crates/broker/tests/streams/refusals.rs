@@ -125,7 +125,6 @@ async fn fixed_fields_are_named_before_anything_else_is_changed() {
     stage.set("METRICS/stream.json", "storage", json!("memory"));
     stage.set("COMMANDS/stream.json", "retention", json!("limits"));
     stage.set("COMMANDS/stream.json", "allow_msg_ttl", json!(false));
-    stage.set("RESPONSES/stream.json", "max_consumers", json!(3));
     stage.set("METRICS/rings.consumer.json", "deliver_policy", json!("new"));
     stage.set("METRICS/rings.consumer.json", "max_waiting", json!(100));
     let Err(ApplyError::Immutable(plan)) = stage.apply(Destructive::Allow).await else {
@@ -142,7 +141,6 @@ async fn fixed_fields_are_named_before_anything_else_is_changed() {
             "stream COMMANDS allow_msg_ttl",
             "stream COMMANDS retention",
             "stream METRICS storage",
-            "stream RESPONSES max_consumers",
         ]
     );
     assert!(plan.to_string().contains("! cannot be changed: "), "{plan}");

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use storage::{NewUser, Scope, UserRow};
 
-use super::Role;
+use super::{Role, first_link};
 use crate::clock::exact;
 use crate::output::{Colour, Table, TableFormat, coloured};
 use crate::who::who;
@@ -36,6 +36,8 @@ pub(crate) struct UserCommand {
 enum Verb {
     /// Add somebody.
     Add(Add),
+    /// Print a link that lets the first admin in, once, while there is nobody.
+    Link(first_link::Link),
     /// List them.
     List(List),
     /// Give somebody a new password and end their sessions.
@@ -99,6 +101,7 @@ struct Remove {
 pub(crate) async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
     match command.verb {
         Verb::Add(add) => run_add(&add).await,
+        Verb::Link(link) => first_link::run(&link).await,
         Verb::List(list) => run_list(&list).await,
         Verb::Password(password) => run_password(&password).await,
         Verb::Remove(remove) => run_remove(&remove).await,

@@ -27,6 +27,12 @@ const GATHER: Duration = Duration::from_millis(100);
 /// So many commands on their way are many.
 const MANY_COMMANDS: usize = 50;
 
+/// What signs commands: the keys of the key directory.
+pub(super) fn signer() -> anyhow::Result<CommandSigner> {
+    let settings = environment::read(AccountsSettings::read)?;
+    Ok(CommandSigner::open(&environment::keys(&settings.keys)?)?)
+}
+
 /// Where orders are made, and seen off.
 pub(super) struct Desk {
     pub(super) records: Records,
@@ -40,8 +46,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) async fn open() -> anyhow::Result<Self> {
         let records = environment::records()?;
-        let settings = environment::read(AccountsSettings::read)?;
-        let signer = CommandSigner::open(&environment::keys(&settings.keys)?)?;
+        let signer = signer()?;
         let sender = CommandSender::new(environment::broker().await?);
         Ok(Self { records, sender, signer, who: who()?, news: None, end_at: Instant::now() })
     }

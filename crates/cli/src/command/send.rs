@@ -1,17 +1,20 @@
 //! `wegweiser command send`: an order to one device or many.
+//!
+//! Promises: a mistake in the order is told before anything is connected to. `agent.trust-keys`
+//! without arguments brings the keys that sign now, and waits long for devices that are away.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use protocol::Order;
 use protocol::limits::{COMMAND_LIFE_MAX_MS, COMMAND_TIMEOUT_MAX_MS, COMMAND_TIMEOUT_MIN_MS};
+use protocol::{CommandKind, Order};
 use serde_json::{Map, Value};
-use storage::WantedOrder;
+use storage::{CommandTarget, WantedOrder};
 use uuid::Uuid;
 
-use super::desk::Desk;
+use super::desk::{self, Desk};
 use super::rollout::{Plan, Rollout};
 use super::selection::Selection;
 use super::tell::Teller;
@@ -22,10 +25,15 @@ use crate::span::span;
 const ORDERED_TOGETHER: usize = 500;
 /// Longest excerpt of what was typed that an error repeats, in characters.
 const ARGUMENTS_SHOWN_CHARS: usize = 100;
+/// For how long a device that is away may still take a command.
+const EXPIRES: Duration = Duration::from_secs(3_600);
+/// The longest that there is: who misses new keys takes no command any more.
+const KEYS_EXPIRE: Duration = Duration::from_secs(7 * 86_400);
 
 #[derive(Debug, Args)]
 pub(super) struct Send {
-    /// What to do; see: wegweiser command kinds.
+    /// What to do; see: wegweiser command kinds. agent.trust-keys needs no fields: it brings the keys
+    /// that sign now.
     kind: String,
     /// With what: fields of the kind's arguments. A value that is JSON is taken as such, anything
     /// else as text.
@@ -39,10 +47,10 @@ pub(super) struct Send {
     /// How long it may run, such as 30s; without it, as long as is usual for its kind.
     #[arg(long, value_name = "SPAN", value_parser = timeout, allow_hyphen_values = true)]
     timeout: Option<Duration>,
-    /// For how long a device that is away may still take it, up to 7d.
-    #[arg(long, value_name = "SPAN", value_parser = life, default_value = "1h",
-          allow_hyphen_values = true)]
-    expires: Duration,
+    /// For how long a device that is away may still take it, up to 7d; without it 1h,
+    /// agent.trust-keys 7d.
+    #[arg(long, value_name = "SPAN", value_parser = life, allow_hyphen_values = true)]
+    expires: Option<Duration>,
     /// Wait until every command has ended, and tell what came of each as it does.
     #[arg(long)]
     wait: bool,
@@ -60,13 +68,18 @@ pub(super) struct Send {
 }
 
 pub(super) async fn run(command: &Send) -> anyhow::Result<ExitCode> {
-    let order = Order::parse(&command.kind, &command.given()?)?;
+    let order = command.order()?;
+    let brings_keys = order.kind() == CommandKind::TrustKeys;
     let mut desk = Desk::open().await?;
-    let targets = command.selection.targets(&desk.records).await?;
+    let mut targets = command.selection.targets(&desk.records).await?;
+    if brings_keys {
+        leave_out_first_generation(&mut targets)?;
+    }
+    let usual = if brings_keys { KEYS_EXPIRE } else { EXPIRES };
     let wanted = WantedOrder {
         order,
         timeout: command.timeout,
-        life: command.expires,
+        life: command.expires.unwrap_or(usual),
         requester: desk.who.clone(),
     };
     let batch = Uuid::now_v7();
@@ -108,7 +121,30 @@ fn timeout(text: &str) -> Result<Duration, String> {
     Ok(timeout)
 }
 
+/// They check no signature, and know no keys.
+fn leave_out_first_generation(targets: &mut Vec<CommandTarget>) -> anyhow::Result<()> {
+    let all = targets.len();
+    targets.retain(|target| !target.first_generation);
+    if targets.is_empty() {
+        bail!("all of these devices are of the first generation, which checks no signature");
+    }
+    if targets.len() < all {
+        let left_out = all - targets.len();
+        output::note(&format!("{left_out} of the first generation are left out"));
+    }
+    Ok(())
+}
+
 impl Send {
+    fn order(&self) -> anyhow::Result<Order> {
+        let mut given = self.given()?;
+        let nothing_given = given.as_object().is_some_and(Map::is_empty);
+        if self.kind == CommandKind::TrustKeys.name() && nothing_given {
+            given = serde_json::to_value(desk::signer()?.trust())?;
+        }
+        Ok(Order::parse(&self.kind, &given)?)
+    }
+
     /// The arguments as they were typed.
     fn given(&self) -> anyhow::Result<Value> {
         if let Some(text) = &self.arguments {

@@ -1,24 +1,24 @@
 //! `wegweiser device add`: registers devices and issues their first credentials.
 //!
-//! Promises: a device that has credentials gets no second ones; `rotate` replaces them. Many at
-//! once may be cut off: run again with the same file, it does the rest.
+//! Promises: a device that has credentials gets no second ones; `rotate` replaces them. Beside them
+//! lie the keys whose commands the device believes. Many at once may be cut off: run again with the
+//! same file, it does the rest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use broker::accounts::Declared;
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
 use identity::DeviceRole;
-use protocol::{DeviceId, TenantId};
+use protocol::{DeviceId, TenantId, UnixMillis};
 use serde::Deserialize;
 use storage::Registration;
 use uuid::Uuid;
 
-use super::issue::{Role, Wanted, issue, life};
+use super::issue::{Life, Role, Wanted, issue, life, pin_command_keys, tell, tell_pinned};
 use crate::office::lines;
 use crate::office::{Office, find};
 use crate::operation::{About, Operation};
@@ -43,9 +43,10 @@ pub(super) struct Add {
     /// How the device takes its commands.
     #[arg(long, value_enum, default_value_t = Role::Device)]
     role: Role,
-    /// How long the credentials are good for, such as 30d; without it, they have no end.
+    /// How long the credentials are good for, such as 90d, or none: without an end; without it,
+    /// WEGWEISER_DEVICE_LIFETIME_SECONDS, and for role device-first-generation none.
     #[arg(long, value_name = "SPAN", value_parser = life)]
-    expires: Option<Duration>,
+    expires: Option<Life>,
     /// The credentials file to write; it must not exist.
     #[arg(long, value_name = "FILE", required_unless_present = "from")]
     creds_out: Option<PathBuf>,
@@ -78,6 +79,13 @@ struct New {
     path: PathBuf,
 }
 
+impl New {
+    /// It renews its credentials and believes signatures.
+    fn is_current(&self) -> bool {
+        self.role == DeviceRole::Current
+    }
+}
+
 impl Add {
     fn wanted(&self) -> anyhow::Result<Vec<New>> {
         if let (Some(from), Some(directory)) = (&self.from, &self.creds_dir) {
@@ -104,10 +112,12 @@ pub(super) async fn run(command: &Add) -> anyhow::Result<ExitCode> {
         know(&office, &declared, tenant).await?;
     }
     let many = command.from.is_some();
+    let mut pinned = Pinned::default();
     for chunk in wanted.chunks(CHUNK_DEVICES) {
         let mut about = Vec::new();
         let mut left = Vec::new();
         for new in chunk {
+            pinned.pin(&office, new)?;
             // Only a run that was cut off meets its own files.
             if many && new.path.exists() {
                 continue;
@@ -119,13 +129,45 @@ pub(super) async fn run(command: &Add) -> anyhow::Result<ExitCode> {
         let added = futures::stream::iter(&left)
             .map(|new| add(&office, new, command.expires))
             .buffer_unordered(DEVICES_IN_FLIGHT)
-            .try_collect::<Vec<()>>();
-        operation.finish(added.await).await?;
+            .try_collect::<Vec<Option<UnixMillis>>>();
+        let ends = operation.finish(added.await).await?;
         for new in chunk {
             output::text(&new.device.to_string())?;
         }
+        if let ([new], [end], false) = (&*left, &*ends, many) {
+            tell(&new.path, new.role, *end);
+        }
     }
+    pinned.tell();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Folders into which the keys that sign commands were written.
+#[derive(Default)]
+struct Pinned(BTreeMap<PathBuf, PathBuf>);
+
+impl Pinned {
+    /// Writes them beside a device's credentials, once a folder.
+    fn pin(&mut self, office: &Office, new: &New) -> anyhow::Result<()> {
+        let folder = new.path.parent().unwrap_or(Path::new("")).to_owned();
+        if !new.is_current() || self.0.contains_key(&folder) {
+            return Ok(());
+        }
+        make_parent(&new.path)?;
+        self.0.insert(folder, pin_command_keys(office, &new.path)?);
+        Ok(())
+    }
+
+    fn tell(&self) {
+        let folders = self.0.len();
+        match self.0.values().next() {
+            None => {}
+            Some(file) if folders == 1 => tell_pinned(file),
+            Some(_) => output::note(&format!(
+                "command keys: a file in each of {folders} folders; keep it beside the credentials"
+            )),
+        }
+    }
 }
 
 /// Makes sure that the registry has the tenant's row: a tenant may be declared by its file alone.
@@ -135,7 +177,11 @@ async fn know(office: &Office, declared: &Declared, tenant: TenantId) -> anyhow:
     ensured.context("registering the tenant")
 }
 
-async fn add(office: &Office, new: &New, life: Option<Duration>) -> anyhow::Result<()> {
+async fn add(
+    office: &Office,
+    new: &New,
+    asked: Option<Life>,
+) -> anyhow::Result<Option<UnixMillis>> {
     let New { tenant, device, ref name, role, ref path } = *new;
     let wanted = Registration { tenant, device, name, role: role.name() };
     office.records.register_device(wanted).await?;
@@ -146,7 +192,8 @@ async fn add(office: &Office, new: &New, life: Option<Duration>) -> anyhow::Resu
         );
     }
     make_parent(path)?;
-    issue(office, &Wanted { tenant, device, role, life, path }).await.map(drop)
+    let life = Life::or_usual(asked, office.accounts.device_lifetime, role);
+    issue(office, &Wanted { tenant, device, role, life, path }).await
 }
 
 fn make_parent(path: &Path) -> anyhow::Result<()> {

@@ -1,10 +1,10 @@
 //! `wegweiser device rotate`: new credentials, and the old ones are worthless.
 //!
-//! Promises: the new file is written before the old credentials are refused.
+//! Promises: the new file is written before the old credentials are refused; the keys whose commands
+//! the device believes lie beside it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -12,7 +12,7 @@ use identity::DeviceRole;
 use protocol::DeviceId;
 use storage::DeviceState;
 
-use super::issue::{Wanted, issue, life};
+use super::issue::{Life, Wanted, issue, life, pin_command_keys, tell, tell_pinned};
 use super::revoke::refuse;
 use crate::office::Office;
 use crate::operation::{About, Operation};
@@ -22,9 +22,10 @@ use crate::output;
 pub(super) struct Rotate {
     /// The device (UUID).
     device: DeviceId,
-    /// How long the credentials are good for, such as 30d; without it, they have no end.
+    /// How long the credentials are good for, such as 90d, or none: without an end; without it,
+    /// WEGWEISER_DEVICE_LIFETIME_SECONDS, and for role device-first-generation none.
     #[arg(long, value_name = "SPAN", value_parser = life)]
-    expires: Option<Duration>,
+    expires: Option<Life>,
     /// The credentials file to write; it must not exist.
     #[arg(long, value_name = "FILE")]
     creds_out: PathBuf,
@@ -44,13 +45,18 @@ pub(super) async fn run(command: &Rotate) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("the registry has role {:?}; wegweiser is older", found.role))?;
     let about = vec![About::device(tenant, device)];
     let operation = Operation::begin(&office.records, "device rotate", about).await?;
+    let life = Life::or_usual(command.expires, office.accounts.device_lifetime, role);
     let rotated = async {
         let old = office.records.credentials(device).await.context("reading the registry")?;
         office.records.set_device_state(tenant, device, DeviceState::Active).await?;
-        issue(&office, &Wanted { tenant, device, role, life: command.expires, path }).await?;
-        refuse(&office, tenant, device, &old).await
+        let end = issue(&office, &Wanted { tenant, device, role, life, path }).await?;
+        Ok((refuse(&office, tenant, device, &old).await?, end))
     };
-    let refused = operation.finish(rotated.await).await?;
+    let (refused, end) = operation.finish(rotated.await).await?;
+    tell(path, role, end);
+    if role == DeviceRole::Current {
+        tell_pinned(&pin_command_keys(&office, path)?);
+    }
     output::text(&format!("rotated {device}: {refused} older credentials are refused"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,9 +5,10 @@ mod many;
 mod removal;
 mod world;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use identity::Credentials;
+use identity::{Credentials, UnixSeconds};
 use serde_json::{Value, json};
 
 use crate::support::{DEVICE, OTHER_TENANT, TENANT, text};
@@ -113,6 +114,32 @@ async fn a_revoked_device_is_out_at_once_also_after_a_restart_until_it_is_rotate
     assert_eq!(rows(&trail).count(), 2);
     assert!(rows(&trail).all(|row| row["detail"]["because"] == json!("stolen")), "{trail}");
     assert!(rows(&trail).all(|row| !row["who"].as_str().unwrap().is_empty()));
+}
+
+#[tokio::test]
+async fn an_added_device_has_an_end_and_the_keys_that_it_believes() {
+    let world = World::open().await;
+    world.done(&["tenant", "add", "--tenant", TENANT, "--name", "Acme"]);
+    let creds = world.add_device(TENANT, DEVICE);
+    let end = |path: &Path| Credentials::load(path).unwrap().user().expires;
+    let left = end(&creds).unwrap().as_i64() - UnixSeconds::now().as_i64();
+    assert!((left - 30 * 86_400).abs() < 600, "{left} s");
+    let believed = std::fs::read_to_string(creds.with_file_name("command-keys")).unwrap();
+    assert_eq!(believed, world.done(&["command-key", "show"]));
+
+    for (name, more) in [
+        ("for-ever", ["--expires", "none"]),
+        ("renews-nothing", ["--role", "device-first-generation"]),
+    ] {
+        let path = world.place.path(name);
+        let add = ["device", "add", "--tenant", TENANT, "--creds-out", text(&path)];
+        world.done(&[&add[..], &more].concat());
+        assert_eq!(end(&path), None, "{name}");
+    }
+    let path = world.place.path("a-day");
+    world.done(&["device", "rotate", DEVICE, "--expires", "1d", "--creds-out", text(&path)]);
+    let left = end(&path).unwrap().as_i64() - UnixSeconds::now().as_i64();
+    assert!((left - 86_400).abs() < 600, "{left} s");
 }
 
 #[tokio::test]

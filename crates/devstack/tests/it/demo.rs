@@ -52,12 +52,21 @@ impl Secrets {
     }
 }
 
-/// A seed of any nkey, or a JWT.
+/// What tokens and links of ours begin with.
+const TOKENS: [&str; 4] =
+    ["wegweiser_api_", "wegweiser_enroll_", "wegweiser_link_", "wegweiser_session_"];
+/// Characters of a token's random part, at least.
+const TOKEN_RANDOM_CHARS: usize = 40;
+
+/// A seed of any nkey, a JWT, or a token.
 fn is_secret(word: &str) -> bool {
     let is_seed = word.len() == 58
         && word.starts_with('S')
         && word.bytes().all(|b| b.is_ascii_uppercase() || (b'2'..=b'7').contains(&b));
-    is_seed || (word.starts_with("eyJ") && word.matches('.').count() == 2)
+    let is_token = TOKENS.iter().any(|prefix| {
+        word.split_once(prefix).is_some_and(|(_, random)| random.len() >= TOKEN_RANDOM_CHARS)
+    });
+    is_seed || is_token || (word.starts_with("eyJ") && word.matches('.').count() == 2)
 }
 
 fn files_below(dir: &Path) -> Vec<PathBuf> {
@@ -123,6 +132,7 @@ fn the_demo_arrives_wholly_and_shows_no_secret_in_logs_processes_or_errors() {
     let printed = fs::read_to_string(&output).unwrap();
     assert!(status.success(), "{status}\n{printed}");
     assert!(printed.contains("arrived: "), "{printed}");
+    assert!(printed.contains("wegweiser user link"), "how to sign in:\n{printed}");
 
     let secrets = Secrets::of(stack.path());
     assert!(secrets.0.len() > 20, "{} secrets to look for", secrets.0.len());

@@ -1,9 +1,10 @@
 //! The first start: nobody is there who could sign in, so a link is printed that lets one admin in.
 //!
-//! Promises: on standard output alone, never in the log; good once and for 15 minutes; none where
-//! there is a user. A start later, as long as there is none, prints a new one.
+//! Promises: on a terminal alone; what a service prints is kept, so there the log says how to get
+//! one (`wegweiser user link`). Good once and for 15 minutes; none where there is a user. A start
+//! later, as long as there is none, prints a new one.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use runtime::retry::Backoff;
@@ -14,7 +15,7 @@ use storage::{LinkToken, Scope, WalledRecords};
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
-/// Prints a link, where there is nobody, as soon as Postgres can say so.
+/// Offers a link, where there is nobody, as soon as Postgres can say so.
 pub(crate) async fn offer(url: String, walled: WalledRecords, stop: CancellationToken) {
     let mut retry = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
     let records = walled.within(Scope::Nobody);
@@ -22,7 +23,15 @@ pub(crate) async fn offer(url: String, walled: WalledRecords, stop: Cancellation
     loop {
         // What is wrong with Postgres stands in /readyz.
         match records.make_first_link(&link).await {
-            Ok(true) => return print(&url, &link),
+            Ok(true) if std::io::stdout().is_terminal() => return print(&url, &link),
+            // This link is forgotten here, and so good for nobody.
+            Ok(true) => {
+                tracing::warn!(
+                    "nobody can sign in yet; for a link that lets the first admin in, run: \
+                     wegweiser user link"
+                );
+                return;
+            }
             Ok(false) => return,
             Err(error) => tracing::debug!(%error, "cannot look for users yet"),
         }

@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it in the test functions, not in helpers")]
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use storage::{ApiRole, ApiToken, NewApiToken, NewUser, Scope};
+use storage::{ApiRole, ApiToken, LinkToken, NewApiToken, NewUser, Scope};
 
 use crate::support::{Servers, TENANT, Web, token};
 
@@ -132,10 +135,40 @@ async fn a_session_by_token_ends_with_the_token() {
 }
 
 #[tokio::test]
+async fn the_first_link_is_printed_on_a_terminal_and_nowhere_else() {
+    let servers = Servers::with_tables().await;
+    let web = Web::start(&servers);
+    let said = web.said_until("wegweiser user link");
+    assert!(!said.contains("wegweiser_link_") && !said.contains("#link="), "{said}");
+
+    let mut terminal = on_a_terminal(&servers);
+    let lines = BufReader::new(terminal.stdout.take().unwrap()).lines();
+    let printed = lines.map_while(Result::ok).find(|line| line.contains("/#link=")).unwrap();
+    let link = printed.trim().split_once("/#link=").unwrap().1.to_owned();
+    assert_eq!(sign_in(&web, json!({"link": link})).await.status(), StatusCode::OK);
+    // It hands the signal on, and waits.
+    let pid = terminal.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    terminal.wait().unwrap();
+}
+
+/// The service as somebody starts it by hand.
+fn on_a_terminal(servers: &Servers) -> Child {
+    let mut command = Command::new("script");
+    // In place of the shell, so that signals reach it.
+    command.args(["-qefc", concat!("exec ", env!("CARGO_BIN_EXE_wegweiser-web")), "/dev/null"]);
+    let command = command.env_clear().envs(servers.variables()).env("WEGWEISER_LOG", "warn");
+    let command = command.env("PATH", std::env::var_os("PATH").unwrap());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+#[tokio::test]
 async fn the_first_link_lets_one_admin_in_once_who_then_has_a_password() {
     let servers = Servers::with_tables().await;
     let web = Web::start(&servers);
-    let link = web.first_link();
+    let link = LinkToken::generate();
+    assert!(servers.records().make_first_link(&link).await.unwrap());
+    let link = link.expose();
     let response = sign_in(&web, json!({"link": link})).await;
     assert_eq!(response.status(), StatusCode::OK);
     let first = cookie(&response);

@@ -58,6 +58,17 @@ impl Servers {
         servers
     }
 
+    /// What the service is told of them, and to listen anywhere.
+    pub(crate) fn variables(&self) -> [(&'static str, String); 5] {
+        [
+            ("WEGWEISER_WEB_LISTEN", "127.0.0.1:0".to_owned()),
+            ("NATS_URL", self.nats.url().to_owned()),
+            ("METRICS_REDIS_HOST", self.redis.host().to_owned()),
+            ("METRICS_REDIS_PORT", self.redis.port().to_string()),
+            ("DATABASE_URL", self.database.url().expose_secret().to_owned()),
+        ]
+    }
+
     pub(crate) fn rings(&self) -> Rings {
         Rings::open(&RedisSettings {
             host: self.redis.host().to_owned(),
@@ -92,7 +103,7 @@ pub(crate) struct Web {
     pub(crate) url: String,
     client: Client,
     admin: ApiToken,
-    /// Lines of its standard output.
+    /// Lines of its standard output and its log.
     said: mpsc::Receiver<String>,
 }
 
@@ -104,12 +115,8 @@ impl Web {
     /// With settings beside those of the servers.
     pub(crate) fn start_with(servers: &Servers, settings: &[(&str, &str)]) -> Self {
         let mut child = command()
-            .env("WEGWEISER_WEB_LISTEN", "127.0.0.1:0")
             .env("WEGWEISER_LOG_FORMAT", "json")
-            .env("NATS_URL", servers.nats.url())
-            .env("METRICS_REDIS_HOST", servers.redis.host())
-            .env("METRICS_REDIS_PORT", servers.redis.port().to_string())
-            .env("DATABASE_URL", servers.database.url().expose_secret())
+            .envs(servers.variables())
             // Tests ask faster than people and programs do.
             .env("WEGWEISER_WEB_CALLER_REQUESTS_PER_SECOND", "100000")
             .env("WEGWEISER_WEB_ADDRESS_REQUESTS_PER_SECOND", "100000")
@@ -126,26 +133,27 @@ impl Web {
                 break format!("{scheme}://{}", line["address"].as_str().unwrap());
             }
         };
-        // A full pipe would stop the service.
-        std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
         let (lines, said) = mpsc::channel();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
-        // Nobody may be left to read.
+        let logged = lines.clone();
+        // A full pipe would stop the service; nobody may be left to read.
         std::thread::spawn(move || {
-            output.map_while(Result::ok).for_each(|line| drop(lines.send(line)))
+            log.map_while(Result::ok).for_each(|line| drop(logged.send(line)));
+        });
+        std::thread::spawn(move || {
+            output.map_while(Result::ok).for_each(|line| drop(lines.send(line)));
         });
         Self { child, url, client: Client::new(), admin: servers.admin.clone(), said }
     }
 
-    /// What the link ends with that it prints for the first admin.
-    pub(crate) fn first_link(&self) -> String {
-        loop {
-            let line = self.said.recv_timeout(DEADLINE).unwrap();
-            if let Some((page, link)) = line.split_once("/#link=") {
-                assert_eq!(page, self.url);
-                return link.to_owned();
-            }
+    /// All that it printed and logged since it listens, up to the line with these words.
+    pub(crate) fn said_until(&self, words: &str) -> String {
+        let mut said = String::new();
+        while !said.contains(words) {
+            said += &self.said.recv_timeout(DEADLINE).unwrap();
+            said.push('\n');
         }
+        said
     }
 
     /// Asks with a token for everything.

@@ -1,6 +1,7 @@
 //! Commands, from an operator's order to a device and back.
 
 mod bounds;
+mod consumers;
 pub(crate) mod desk;
 mod expiry;
 mod first_generation;

@@ -51,7 +51,8 @@ fn count(proof: &Value, place: &str, when: &str) -> u64 {
 
 #[tokio::test]
 async fn nothing_is_left_of_a_removed_tenant_and_the_other_keeps_everything() {
-    let (world, _running) = busy().await;
+    let (mut world, _running) = busy().await;
+    world.sign_in_as_operator();
     let creds = world.place.path(&format!("{DEVICE}.creds"));
     let agent = world.connect(&creds).await.unwrap();
     let refused = world.refused(&["tenant", "remove", TENANT]);
@@ -94,6 +95,24 @@ async fn nothing_is_left_of_a_removed_tenant_and_the_other_keeps_everything() {
     assert_eq!(trail[2]["detail"]["outcome"], json!("done"), "{trail}");
     assert_eq!(trail[2]["detail"]["left"], json!({}), "{trail}");
     assert!(trail[3]["detail"]["before"]["stream METRICS"].as_u64().unwrap() > 0, "{trail}");
+}
+
+#[tokio::test]
+async fn a_tenant_is_removed_by_whoever_types_its_name_and_nobody_else() {
+    let world = World::open().await;
+    world.done(&["tenant", "add", "--tenant", TENANT, "--name", "Acme"]);
+    world.add_device(TENANT, DEVICE);
+    let file = world.place.path("tenants").join(format!("{TENANT}.json"));
+    // Another's name, not quite its name, nothing, and the end of the input.
+    for typed in ["Zeta\n", "acme\n", "\n", ""] {
+        let (code, said) = world.on_a_terminal(&["tenant", "remove", TENANT], typed);
+        assert!(said.contains("Type the tenant's name (Acme):"), "{said}");
+        assert!(said.contains("nothing is removed"), "{typed:?}: {said}");
+        assert_eq!((code, file.exists()), (Some(1), true), "{typed:?}: {said}");
+    }
+    let (code, said) = world.on_a_terminal(&["tenant", "remove", TENANT], "Acme\n");
+    assert!(said.contains("nothing is left of tenant"), "{said}");
+    assert_eq!((code, file.exists()), (Some(0), false), "{said}");
 }
 
 #[tokio::test]

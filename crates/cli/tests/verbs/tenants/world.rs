@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it in the test functions, not in helpers")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use broker::{Broker, BrokerSettings, BrokerTls, ConnectError};
@@ -20,7 +21,7 @@ pub(super) struct World {
     pub(super) place: Place,
     pub(super) nats: Nats,
     pub(super) _redis: Redis,
-    pub(super) _postgres: Postgres,
+    pub(super) postgres: Postgres,
 }
 
 /// A program of ours that ends with its story.
@@ -39,7 +40,7 @@ impl World {
         let (nats, redis) = (place.start_nats(), place.start_redis());
         let postgres = place.start_postgres();
         std::fs::remove_file(place.path("keys/operator/identity.nk")).unwrap();
-        let world = Self { place, nats, _redis: redis, _postgres: postgres };
+        let world = Self { place, nats, _redis: redis, postgres };
         for verb in [&["accounts", "apply"][..], &["streams", "apply"], &["migrate"]] {
             world.done(verb);
         }
@@ -81,6 +82,34 @@ impl World {
             name: "story".to_owned(),
         };
         Broker::connect(&settings).await
+    }
+
+    /// Verbs reach Postgres as the role for daily work from now on, not as its superuser.
+    pub(super) fn sign_in_as_operator(&mut self) {
+        let password = self.place.path("operator-password");
+        let sign_in = ["database-sign-in", "--name", "weg_operator", "--role", "operator"];
+        self.done(&[&sign_in[..], &["--password-out", text(&password)]].concat());
+        let address = self.postgres.address();
+        let (port, database) = (address.port, address.database);
+        self.place
+            .set("DATABASE_URL", format!("postgresql://weg_operator@127.0.0.1:{port}/{database}"));
+        self.place.set("WEGWEISER_DATABASE_PASSWORD_FILE", text(&password));
+    }
+
+    /// Runs a verb on a terminal on which somebody types; its exit code, and what the terminal
+    /// shows.
+    pub(super) fn on_a_terminal(&self, arguments: &[&str], typed: &str) -> (Option<i32>, String) {
+        let wegweiser = self.place.program("wegweiser");
+        let line = format!("{} {}", wegweiser.get_program().display(), arguments.join(" "));
+        let mut script = Command::new("script");
+        script.args(["-qefc", &line, "/dev/null"]).current_dir(self.place.path(""));
+        script.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        let variables = wegweiser.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        script.envs(variables).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = script.spawn().unwrap();
+        running.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+        let said = running.wait_with_output().unwrap();
+        (said.status.code(), stdout(&said))
     }
 
     pub(super) fn start(&self, program: &str, arguments: &[&str], role: &str) -> Running {
