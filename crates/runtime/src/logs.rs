@@ -30,6 +30,8 @@ pub use filter::LogFilter;
 use flood::FloodLimit;
 use settings::LogFile;
 pub(crate) use settings::LogSettings;
+#[cfg(test)]
+pub(crate) use settings::parse;
 pub use settings::{
     LOG, LOG_BURST, LOG_FILE, LOG_FILES_KEPT, LOG_FILTER_FILE, LOG_FORMAT, LOG_ROTATION,
 };
@@ -109,6 +111,9 @@ where
 {
     let dotted =
         if file.extension.is_empty() { String::new() } else { format!(".{}", file.extension) };
+    let named = || format!("logging to {} (WEGWEISER_LOG_FILE)", file.folder.display());
+    // The appender would look for old files in it first, and print that it is not there.
+    std::fs::create_dir_all(&file.folder).with_context(named)?;
     let appender = RollingFileAppender::builder()
         .rotation(file.rotation.clone())
         .filename_prefix(&file.stem)
@@ -116,7 +121,7 @@ where
         .max_log_files(file.kept)
         .latest_symlink(format!("{}{dotted}", file.stem))
         .build(&file.folder)
-        .with_context(|| format!("logging to {} (WEGWEISER_LOG_FILE)", file.folder.display()))?;
+        .with_context(named)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(appender).with_ansi(false);
     Ok(if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() })
 }

@@ -133,12 +133,23 @@ async fn a_receiver_says_that_it_drains_while_it_finishes_what_it_holds() -> Res
 
 #[tokio::test]
 async fn what_is_logged_changes_while_a_receiver_runs_and_goes_to_a_file_too() -> Result<()> {
+    logs_change(&[]).await?;
+    // Nothing listens there: what is recorded leaves in vain, and the log is the same.
+    logs_change(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]).await
+}
+
+async fn logs_change(more: &[(&str, &str)]) -> Result<()> {
     let world = World::start().await?;
     let (filter, folder) = (world.path("log-filter"), world.path("wlog"));
     let file = folder.join("wegweiser.log").display().to_string();
     let filter_file = filter.display().to_string();
-    let told = [("WEGWEISER_LOG_FILTER_FILE", filter_file.as_str()), ("WEGWEISER_LOG_FILE", &file)];
-    let mut receiver = world.receiver(&told)?;
+    let told = [
+        ("WEGWEISER_LOG_FILTER_FILE", filter_file.as_str()),
+        ("WEGWEISER_LOG_FILE", &file),
+        // Fewer than there are parts that come up.
+        ("WEGWEISER_LOG_BURST_PER_S", "3"),
+    ];
+    let mut receiver = world.receiver(&[&told, more].concat())?;
     receiver.logs("connected to the broker").await?;
 
     std::fs::write(&filter, "no=such=filter\n")?;
@@ -152,10 +163,12 @@ async fn what_is_logged_changes_while_a_receiver_runs_and_goes_to_a_file_too() -
     assert!(receiver.stop().await?.success());
 
     let log = std::fs::read_to_string(&file).context("the link to the newest file")?;
-    for line in ["connected to the broker", "TRACE async_nats", "stopped"] {
+    for line in ["connected to the broker", "TRACE async_nats", "lines were left out", "stopped"] {
         assert!(log.contains(line), "{line} is not in\n{log}");
     }
     assert!(!log.contains('\x1b'), "colours in a file");
+    let printed = receiver.log();
+    assert!(printed.lines().all(|line| line.starts_with("20")), "no line of the log:\n{printed}");
     let names: Vec<_> =
         std::fs::read_dir(&folder)?.flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(names.len(), 2, "the file of today and the link to it: {names:?}");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it in the test functions, not in helpers")]
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -18,6 +19,16 @@ use crate::support::{Place, stderr, stdout};
 /// Longest wait for what should be seen soon.
 const SOON: Duration = Duration::from_secs(30);
 const SIZE: (u16, u16) = (50, 132);
+/// What scripts read.
+const FIELDS: [(&str, &str); 4] = [
+    ("streams", "stream messages bytes limit_bytes taken in_per_s copies copies_current"),
+    (
+        "consumers",
+        "stream consumer waiting held redelivered pulls paused behind_ms deliveries out_per_s",
+    ),
+    ("receivers", "address ready reason done done_per_s parked held"),
+    ("sinks", "sink up answer_ms reason"),
+];
 
 #[test]
 fn once_it_prints_what_it_sees_for_people_and_for_scripts() {
@@ -35,6 +46,11 @@ fn once_it_prints_what_it_sees_for_people_and_for_scripts() {
     }
     let script = place.wegweiser(&[&once[..], &["--output", "json"]].concat());
     let seen: Value = serde_json::from_slice(&script.stdout).unwrap();
+    for (list, fields) in FIELDS {
+        let first = seen[list][0].as_object().unwrap();
+        let names: BTreeSet<&str> = first.keys().map(String::as_str).collect();
+        assert_eq!(names, BTreeSet::from_iter(fields.split(' ')), "{list}: scripts rely on them");
+    }
     assert_eq!(seen["streams"].as_array().unwrap().len(), 8, "{seen}");
     assert_eq!(seen["consumers"].as_array().unwrap().len(), 6, "{seen}");
     assert_eq!(seen["streams"][0]["in_per_s"], 0.0, "{seen}");

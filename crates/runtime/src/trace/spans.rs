@@ -79,3 +79,28 @@ impl TracedSpan for tracing::Span {
         self.record("otel.status_description", tracing::field::display(why));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+    use crate::logs::parse;
+
+    fn text() -> String {
+        unreachable!("traces are off")
+    }
+
+    #[test]
+    fn without_the_layer_no_span_is_made_whatever_is_logged() {
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+        let lines = lines.with_filter(parse("trace").unwrap());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            let span = tracing::info_span!(target: TARGET, "work", otel.name = text());
+            assert!(span.is_disabled());
+            span.follows(None);
+            span.is_called("other work".to_owned());
+            span.failed("none", &"nobody hears it");
+        });
+    }
+}
