@@ -53,7 +53,7 @@ impl Heartbeat {
             agent_version,
             interval_ms,
             labels,
-            details: json_text(body),
+            details: json_text(&body),
         })
     }
 }

@@ -26,7 +26,7 @@ impl MonitoringReport {
             device: subject.device(),
             at: wire.at,
             report_type: report_type.unwrap_or_else(|| "monitoring".into()),
-            report: json_text(wire.body),
+            report: json_text(&wire.body),
         })
     }
 }

@@ -159,7 +159,7 @@ impl CommandResponse {
             command_id,
             status: status_of(&event),
             event,
-            response: json_text(body),
+            response: json_text(&body),
         })
     }
 }
