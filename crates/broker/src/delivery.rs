@@ -83,20 +83,20 @@ impl Delivery {
     pub(crate) fn past_the_stream(
         client: &Arc<Client>,
         message: Message,
-        origin: Origin<'_>,
+        stream: Arc<str>,
     ) -> Self {
         Self {
             client: client.clone(),
             message,
             reply: None,
-            stream: origin.stream.clone(),
+            stream,
             sequence: 0,
             attempt: 1,
             waiting: 0,
             published: UnixMillis::now(),
             may_be_repeated: true,
-            arrived: origin.arrived,
-            ours_until: origin.ours_until,
+            arrived: Instant::now(),
+            ours_until: Instant::now(),
         }
     }
 

@@ -297,6 +297,12 @@ impl Pull {
 
     fn take(&mut self, message: async_nats::Message) -> Result<Option<Delivery>, BrokerGone> {
         match status(&message) {
+            // Judged like any other, so that a forgery is refused and counted; no answer of the
+            // server's to the request.
+            Status::Deliver if self.of_device && !Delivery::is_of_consumer(&message) => {
+                let client = self.broker.client();
+                Ok(Some(Delivery::past_the_stream(client, message, self.stream.clone())))
+            }
             Status::Deliver => {
                 self.answered();
                 if self.outstanding == self.batch {
@@ -310,12 +316,7 @@ impl Pull {
                     // It was sent at the request at the earliest; half, so that there is time left.
                     ours_until: self.requested + self.ack_wait / 2,
                 };
-                let client = self.broker.client();
-                if self.of_device && !Delivery::is_of_consumer(&message) {
-                    // Judged like any other, so that a forgery is refused and counted.
-                    return Ok(Some(Delivery::past_the_stream(client, message, origin)));
-                }
-                Ok(Delivery::new(client, message, origin))
+                Ok(Delivery::new(self.broker.client(), message, origin))
             }
             // Deliveries come under their own subject, words about a request under its reply's.
             _ if *message.subject != self.reply_subject() => Ok(None),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::limits::COMMAND_REASON_MAX_CHARS;
 use crate::wire::{self, Normalised, json_text};
-use crate::{DeviceId, DeviceSubject, Reject, TenantId, UnixMillis};
+use crate::{CommandId, DeviceId, DeviceSubject, Reject, TenantId, UnixMillis};
 
 /// How a command goes, in the words of the first generation and one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,9 +189,14 @@ fn command_id(body: &Object, nested: Option<&Object>) -> Result<Box<str>, Reject
         (Some(outer), Some(inner)) if outer != inner => Err(violation(format!(
             "field command_id is {outer:?} but result.command_id is {inner:?}"
         ))),
-        (Some(id), _) | (None, Some(id)) if !id.is_empty() => Ok(id),
+        (Some(id), _) | (None, Some(id)) if !id.is_empty() => Ok(canonical(id)),
         _ => Err(violation("field command_id is missing; a response names its command".to_owned())),
     }
+}
+
+/// A UUID may be written in several ways, and one command's answers are to be found under one.
+fn canonical(id: Box<str>) -> Box<str> {
+    id.parse::<CommandId>().map_or(id, |id| id.to_string().into_boxed_str())
 }
 
 /// A piece of output is read in the order of its number.

@@ -72,6 +72,17 @@ fn every_outcome_has_its_state_and_its_reason() {
 }
 
 #[test]
+fn an_id_is_the_same_however_it_is_written() {
+    let id = "0192f3a1-0000-7000-8000-00000000000a";
+    for written in [id.to_owned(), id.to_uppercase(), id.replace('-', "")] {
+        let answer = json!({ "command_id": written, "event": "started", "number": 0 });
+        assert_eq!(&*read(answer).unwrap().command_id, id);
+    }
+    let other = json!({ "command_id": "Job 7", "event": "started", "number": 0 });
+    assert_eq!(&*read(other).unwrap().command_id, "Job 7");
+}
+
+#[test]
 fn the_first_generation_answers_once() {
     let nested = |result: Value| json!({ "command_id": "c", "result": result });
     let (success, none) = (ResponseOutcome::Succeeded, None);

@@ -84,7 +84,11 @@ async fn commands_whose_device_answers_without_end_are_cut_and_end_all_the_same(
     tell(&device, command, 0, started()).await?;
     let chunk = "y".repeat(10_000);
     for number in 1..=20 {
-        let piece = json!({ "event": "output", "stream": "stdout", "chunk": chunk, "offset": 0 });
+        // However it writes the id.
+        let id = command.to_string();
+        let id = if number % 2 == 0 { id.to_uppercase() } else { id };
+        let piece = json!({ "event": "output", "command_id": id, "stream": "stdout",
+                            "chunk": chunk, "offset": 0 });
         tell(&device, command, number, piece).await?;
     }
     tell(&device, command, 21, finished("succeeded")).await?;
