@@ -13,7 +13,7 @@ use crate::{environment, output};
 
 #[derive(Debug, Args)]
 pub(super) struct Link {
-    /// Where people find the page, such as https://wegweiser.example.
+    /// Where people find the page, such as `https://wegweiser.example`.
     #[arg(long, env = "WEGWEISER_WEB_URL")]
     url: String,
 }
