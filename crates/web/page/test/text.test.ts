@@ -13,12 +13,12 @@ describe("foreign text", () => {
   });
   it("shows controls, and what has no width", () => {
     expect(inert("bell\u0007 escape\u001b[31m zero\u200bwidth")).toBe(
-      "bell␇ escape␛[31m zero⟨200B⟩width",
+      "bell⟨0007⟩ escape⟨001B⟩[31m zero⟨200B⟩width",
     );
   });
   it("keeps line breaks only where there are lines", () => {
-    expect(inert("a\nb")).toBe("a␊b");
-    expect(inertLines("a\r\n\tb\u0000")).toBe("a\n\tb␀");
+    expect(inert("a\nb")).toBe("a⟨000A⟩b");
+    expect(inertLines("a\r\n\tb\u0000")).toBe("a\n\tb⟨0000⟩");
   });
   it("leaves other people's letters alone", () => {
     expect(inert("Straße שלום 東京 👩")).toBe("Straße שלום 東京 👩");

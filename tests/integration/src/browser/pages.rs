@@ -78,11 +78,8 @@ async fn seen(mut script: Script) -> Result<()> {
 }
 
 fn configuration(backup: &std::path::Path) -> String {
-    let allowed = [
-        ("backup", backup.display().to_string()),
-        ("uptime", "/usr/bin/uptime".to_owned()),
-        ("df", "/usr/bin/df".to_owned()),
-    ];
+    let allowed =
+        [("backup", backup.display().to_string()), ("uptime", "/usr/bin/uptime".to_owned())];
     let allowed =
         allowed.map(|(name, program)| format!("[commands.run.{name}]\nprogram = {program:?}\n"));
     allowed.concat()

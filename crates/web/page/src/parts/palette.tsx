@@ -4,7 +4,8 @@ import { signal, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { get } from "../api/http";
 import { isPaused, setPaused } from "../api/live";
-import type { DevicePage } from "../api/types";
+import type { Device, DevicePage } from "../api/types";
+import { nameOf } from "../pages/fleet/select";
 import { go } from "../route";
 import { seesAll, signOut } from "../session";
 import { inert } from "../text/inert";
@@ -64,7 +65,7 @@ export function Palette() {
   useLayoutEffect(() => {
     element.current?.showModal();
   }, []);
-  useEffect(() => search(text.value.trim(), devices), [text.value, devices]);
+  useEffect(() => search(text.value.trim().toLowerCase(), devices), [text.value, devices]);
 
   const words = text.value.trim().toLowerCase();
   const pages = entries().filter((entry) => entry.name.toLowerCase().includes(words));
@@ -143,8 +144,11 @@ function search(text: string, devices: { value: Entry[] }): () => void {
     try {
       const query = { text: text.slice(0, 100), limit: DEVICES_SHOWN, sort: "name" };
       const page = await get<DevicePage>("/v1/devices", query, abort.signal);
-      devices.value = page.devices.map((device) => ({
-        name: inert(device.name || device.hostname || device.device),
+      // Labels and versions fit, too, but a name is what most people type.
+      const isNamed = (device: Device) => Number(nameOf(device).toLowerCase().includes(text));
+      const byName = page.devices.sort((a, b) => isNamed(b) - isNamed(a));
+      devices.value = byName.map((device) => ({
+        name: inert(nameOf(device)),
         about: `${device.online ? "online" : "offline"} · ${inert(device.tenant_name ?? "")} · ${device.device.slice(-6)}`,
         run: () => go(`/devices/${device.device}`),
       }));

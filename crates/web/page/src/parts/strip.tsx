@@ -6,9 +6,12 @@ import { percent } from "../text/number";
 import { clock, span } from "../text/time";
 
 const SLOTS = 96;
+/** Bars of one pixel tell nothing. */
+const NARROW_SLOTS = 48;
+const NARROW = matchMedia("(max-width: 44rem)");
 
 export function Strip({ told }: { told: Connectivity }) {
-  const slots = slotsOf(told, SLOTS);
+  const slots = slotsOf(told, NARROW.matches ? NARROW_SLOTS : SLOTS);
   const online = share(slots);
   const aways = awaysOf(told);
   const words =

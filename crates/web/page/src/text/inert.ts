@@ -23,8 +23,5 @@ export function inert(text: string): string {
 
 function shown(character: string): string {
   const code = character.codePointAt(0) ?? 0;
-  // The pictures of the controls, U+2400 and on, take one cell each.
-  if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-  if (code === 0x7f) return "\u2421";
   return `\u27e8${code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
 }

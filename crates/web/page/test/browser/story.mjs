@@ -104,7 +104,7 @@ async function order() {
   const said = await output.textContent();
   hold(`it has not ended: ${said.slice(0, 200)}`, !said.includes("last words"));
   hold("markup is text", said.includes("<script>window.hurt=1</script>"));
-  hold("codes of a terminal are shown", said.includes("␛[31mred␛[0m␇"));
+  hold("codes of a terminal are shown", said.includes("⟨001B⟩[31mred⟨001B⟩[0m⟨0007⟩"));
   hold("a turned direction is shown", said.includes("⟨202E⟩txt.exe"));
   await narrowEnough("a long line");
   await isFit("the console");

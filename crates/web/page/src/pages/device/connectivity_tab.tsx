@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useResource } from "../../api/resource";
 import { Empty, Loaded } from "../../parts/notice";
+import { SameAs } from "../../parts/same_as";
 import { Shape } from "../../parts/state";
 import { awaysOf } from "../../text/availability";
 import { clock, exact, span as length, now } from "../../text/time";
@@ -35,6 +36,13 @@ export function ConnectivityTab({ device }: { device: string }) {
               {name}
             </button>
           ))}
+          <SameAs
+            request={{
+              method: "GET",
+              path: `/v1/devices/${device}/connectivity`,
+              query: { since: told.data.value?.since },
+            }}
+          />
         </div>
       </header>
       <div class="body">

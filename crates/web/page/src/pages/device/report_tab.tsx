@@ -9,7 +9,7 @@ import { SameAs } from "../../parts/same_as";
 import { Ago, Foreign } from "../../parts/text";
 import { inertLines } from "../../text/inert";
 import { bytes, count, percent } from "../../text/number";
-import { exact, span } from "../../text/time";
+import { clock, span } from "../../text/time";
 
 type Row = Record<string, unknown>;
 
@@ -121,7 +121,7 @@ function readable(name: string, value: unknown): string {
     if (name.endsWith("_bytes")) return bytes(value);
     if (name.endsWith("percent")) return percent(value);
     if (name === "uptime") return span(value * 1000);
-    if (name === "boot_time") return exact(value * 1000).split("\n")[0] ?? "";
+    if (name === "boot_time") return clock(value * 1000);
     return Number.isInteger(value) ? count(value) : String(value);
   }
   if (Array.isArray(value) && value.every((one) => typeof one !== "object"))

@@ -7,6 +7,7 @@ import { useResource } from "../../api/resource";
 import type { LetterCounts } from "../../api/types";
 import { letterTotal } from "../../parts/letter_total";
 import { Loaded } from "../../parts/notice";
+import { quoted, SameAs } from "../../parts/same_as";
 import { query, setQuery } from "../../route";
 import { inert } from "../../text/inert";
 import { count, counted } from "../../text/number";
@@ -47,6 +48,10 @@ export function LettersPage() {
               {words}
             </button>
           ))}
+          <SameAs
+            command={listCommand(filter.value)}
+            request={{ method: "GET", path: "/v1/dead-letters", query: filter.value }}
+          />
         </div>
       </header>
       <Groups />
@@ -81,6 +86,14 @@ export function LettersPage() {
       />
     </>
   );
+}
+
+/** The same list for an operator's terminal. */
+function listCommand(chosen: Record<string, string | undefined>): string {
+  const words = Object.entries(chosen).flatMap(([name, value]) =>
+    value ? [`--${name}`, quoted(value)] : [],
+  );
+  return ["wegweiser dlq list", ...words].join(" ");
 }
 
 /** How many of each cause; a click shows these alone. */
