@@ -101,6 +101,7 @@ async function order() {
   await button("Send").click();
   const output = page.locator(".output");
   await output.getByText(/xxxx/).waitFor();
+  await page.locator(".history").getByText("running").waitFor();
   const said = await output.textContent();
   hold(`it has not ended: ${said.slice(0, 200)}`, !said.includes("last words"));
   hold("markup is text", said.includes("<script>window.hurt=1</script>"));
