@@ -254,7 +254,12 @@ impl Agent {
     pub(crate) fn terminate_and_tell(mut self) -> (ExitStatus, serde_json::Value) {
         let status = self.stop();
         let log = self.logged();
-        (status, serde_json::from_str(log.lines().last().unwrap()).unwrap())
+        // The connection may still log its own end after it.
+        let mut lines = log.lines().rev().map(|line| serde_json::from_str(line).unwrap());
+        let last = |line: &serde_json::Value| {
+            line["message"].as_str().is_some_and(|message| message.starts_with("stopped"))
+        };
+        (status, lines.find(last).expect("it tells of its stop"))
     }
 
     pub(crate) fn terminate(mut self) -> ExitStatus {
