@@ -11,12 +11,9 @@ use identity::{AccountName, Credentials, DeviceRole, UnixSeconds, issue_device};
 use serde_json::json;
 
 use crate::stage::{
-    Connection, DEVICE, OTHER_TENANT, SIBLING, STRANGER, Stage, TENANT, device, other_tenant,
-    tenant,
+    CUT_WITHIN, Connection, DEVICE, OTHER_TENANT, SIBLING, STRANGER, Stage, TENANT, device,
+    other_tenant, tenant,
 };
-
-/// How long a live connection may outlive what shuts it out.
-const CUT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Waits for the end of the connection; tells what the server said before.
 async fn cut(agent: &mut Connection) -> String {
@@ -65,7 +62,7 @@ async fn a_suspended_tenant_is_out_within_two_seconds_and_returns_with_the_same_
     stage.nats.restart().unwrap();
     let tls = BrokerTls::trusting(&stage.tls.ca);
     stage.server = AccountServer::open(stage.nats.url(), &tls, &stage.keys).await.unwrap();
-    refused(&stage, &theirs).await;
+    stage.shuts_out(&theirs).await;
 
     let declared = stage.declared();
     resume(&stage.server, &stage.keys, declared.tenant(tenant()).unwrap()).await.unwrap();

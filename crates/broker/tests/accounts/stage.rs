@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::{Client, ConnectOptions, Event, HeaderMap};
 use broker::accounts::{
@@ -20,6 +20,8 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+/// How long a live connection may outlive what shuts it out.
+pub(crate) const CUT_WITHIN: Duration = Duration::from_secs(2);
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../nats");
 /// Longest wait for anything that must happen.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -151,6 +153,16 @@ impl Stage {
 
     pub(crate) async fn connect(&self, credentials: &Credentials) -> Connection {
         self.try_connect(credentials).await.unwrap()
+    }
+
+    /// Nobody gets in with `credentials`, or is cut as soon as the server has read the account: one
+    /// that has just started may let somebody in who connects while it does.
+    pub(crate) async fn shuts_out(&self, credentials: &Credentials) {
+        let begun = Instant::now();
+        while let Ok(mut connection) = self.try_connect(credentials).await {
+            while !matches!(connection.event().await, Event::Disconnected) {}
+            assert!(begun.elapsed() < CUT_WITHIN, "{:?}", begun.elapsed());
+        }
     }
 
     pub(crate) async fn try_connect(
