@@ -145,6 +145,7 @@ impl Demo {
         let settings = vec![
             ("WEGWEISER_ISSUING_KEYS", self.places.issuing.display().to_string()),
             ("WEGWEISER_COMMAND_KEYS", self.places.keys.join("commands").display().to_string()),
+            ("WEGWEISER_STREAMS_DIR", streams_dir()?),
             ("WEGWEISER_WEB_LISTEN", format!("127.0.0.1:{port}")),
             ("WEGWEISER_WEB_TLS_CERT", tls.certificate.display().to_string()),
             ("WEGWEISER_WEB_TLS_KEY", tls.key.display().to_string()),
@@ -319,4 +320,12 @@ fn end(child: &mut Child) -> Result<()> {
     child.kill().context("ending the status line")?;
     child.wait().context("ending the status line")?;
     Ok(())
+}
+
+/// The stream files that were applied, wherever the web service runs: it compares the broker to them.
+fn streams_dir() -> Result<String> {
+    let named = std::env::var_os("WEGWEISER_STREAMS_DIR");
+    let directory = named.map_or_else(|| PathBuf::from("nats/streams"), PathBuf::from);
+    let directory = std::path::absolute(directory).context("finding the stream files")?;
+    Ok(directory.display().to_string())
 }
