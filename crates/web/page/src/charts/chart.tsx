@@ -212,7 +212,8 @@ function options(
   return {
     width,
     height: HEIGHT_PX,
-    padding: [6, 6, 0, 0],
+    // To the right half a time of the axis.
+    padding: [6, 16, 0, 0],
     legend: { show: false },
     cursor: {
       y: false,

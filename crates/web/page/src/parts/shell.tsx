@@ -8,6 +8,7 @@ import { seesAll, session, signOut } from "../session";
 import { count } from "../text/number";
 import { now, short, span } from "../text/time";
 import { choice } from "../theme";
+import { useCurrentInView } from "./current_in_view";
 import { Mark, PersonIcon, SearchIcon } from "./icons";
 import { letterTotal, watchLetters } from "./letter_total";
 import { Menu } from "./menu";
@@ -34,6 +35,7 @@ const PLACES: Place[] = [
 
 export function Bar() {
   const first = path.value.split("/")[1] ?? "";
+  const links = useCurrentInView(first);
   useEffect(watchLetters, []);
   return (
     <header class="bar">
@@ -41,7 +43,7 @@ export function Bar() {
         <Mark />
         Wegweiser
       </a>
-      <nav aria-label="Pages">
+      <nav aria-label="Pages" ref={links}>
         {PLACES.filter((place) => !place.forAllTenants || seesAll.value).map(
           ({ to, name, first: own }) => (
             <a key={to} href={to} aria-current={own.includes(first) ? "page" : undefined}>

@@ -6,6 +6,7 @@ import { get } from "../../api/http";
 import { subscribe } from "../../api/live";
 import { useResource } from "../../api/resource";
 import type { DeviceWhole } from "../../api/types";
+import { useCurrentInView } from "../../parts/current_in_view";
 import { Loaded } from "../../parts/notice";
 import { may } from "../../session";
 import { Availability } from "./availability";
@@ -31,6 +32,7 @@ export function DevicePage({ device, tab }: { device: string; tab: string }) {
   const path = `/v1/devices/${device}`;
   const whole = useResource((abort) => get<DeviceWhole>(path, {}, abort), [device], READ_EVERY_MS);
   const pushes = useSignal(0);
+  const tabs = useCurrentInView(tab);
   useEffect(() => {
     return subscribe({
       what: "presence",
@@ -58,7 +60,7 @@ export function DevicePage({ device, tab }: { device: string; tab: string }) {
       </Loaded>
       <Availability device={device} changed={pushes.value} />
       <div class="device-body">
-        <nav class="tabs" aria-label="Sides of the device">
+        <nav class="tabs" aria-label="Sides of the device" ref={tabs}>
           {TABS.map(([name, title]) => (
             <a
               key={name}
