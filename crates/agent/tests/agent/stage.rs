@@ -259,7 +259,7 @@ impl Agent {
         let last = |line: &serde_json::Value| {
             line["message"].as_str().is_some_and(|message| message.starts_with("stopped"))
         };
-        (status, lines.find(last).expect("it tells of its stop"))
+        (status, lines.find(last).unwrap())
     }
 
     pub(crate) fn terminate(mut self) -> ExitStatus {
