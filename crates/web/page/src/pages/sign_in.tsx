@@ -111,7 +111,7 @@ export function SignInPage() {
       <p class="small soft">
         {way.value === "token"
           ? "An operator makes tokens with: wegweiser api-token create"
-          : "The first administrator comes by the link that the service prints at its first start."}
+          : "The first administrator comes by the link that `wegweiser user link` prints."}
       </p>
     </Card>
   );

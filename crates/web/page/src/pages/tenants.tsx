@@ -44,7 +44,7 @@ export function TenantsPage() {
                   <tr>
                     <th>State</th>
                     <th>Name</th>
-                    <th class="number">Devices</th>
+                    <th class="number">Registered</th>
                     <th class="number">Online</th>
                     <th class="number">Connections at most</th>
                     <th>Added</th>
@@ -80,7 +80,7 @@ function Row({ tenant }: { tenant: Tenant }) {
           <Foreign>{tenant.name}</Foreign>
         </a>
       </td>
-      <td data-label="Devices" class="number">
+      <td data-label="Registered" class="number">
         <a href={`/?tenant=${tenant.tenant}`}>{count(tenant.devices)}</a>
       </td>
       <td data-label="Online" class="number">

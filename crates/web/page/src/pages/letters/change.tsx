@@ -72,7 +72,7 @@ function Rate({ rate, letters }: { rate: Signal<string>; letters: number }) {
     <label>
       <span>How fast</span>
       <select value={rate.value} onChange={(event) => (rate.value = event.currentTarget.value)}>
-        <option value="">as fast as the service takes them, up to 100 a second</option>
+        <option value="">up to 100 a second</option>
         {RATES.map((number) => (
           <option key={number} value={number}>
             {number} a second
