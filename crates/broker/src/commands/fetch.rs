@@ -1,7 +1,8 @@
 //! Fetching: pulls from the device's own consumer, and acknowledges what is noted.
 //!
-//! Promises: never waits for a command to be carried out, so that a cancel is taken meanwhile;
-//! where there is no consumer yet, it is asked for again, seldom, without a word in the log; what
+//! Promises: never waits for a command to be carried out, so that a cancel is taken meanwhile, but
+//! for one that brings keys: what was sent after it is judged by them, also when all come at once
+//! because the device was asleep. Where there is no consumer yet, it is asked for again, seldom, without a word in the log; what
 //! the journal cannot note is not acknowledged and comes again.
 
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::{Broker, Delivery, Operation, Pull, traces};
 
 /// Commands that one request brings at most.
 const BATCH: usize = 16;
+/// Longest wait for keys to be written down.
+const KEYS_WITHIN: Duration = Duration::from_secs(5);
 /// First pause after there was no consumer, or the journal could not be written.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 /// Longest such pause: so long a device's first command waits at most
@@ -62,6 +65,7 @@ impl<R: Runner> DeviceCommands<R> {
     }
 
     async fn take_within(&self, delivery: &Delivery, span: Span) {
+        self.until_keys_are_seen_to().await;
         let (commands, payload) = (self.clone(), delivery.payload().clone());
         let admit = move || span.in_scope(|| commands.admit(&payload));
         let admitted = tokio::task::spawn_blocking(admit).await;
@@ -80,5 +84,19 @@ impl<R: Runner> DeviceCommands<R> {
         if ill {
             tokio::time::sleep(PAUSE_FIRST).await;
         }
+    }
+
+    /// Past the time what follows is judged by the keys that are believed then.
+    async fn until_keys_are_seen_to(&self) {
+        let seen_to = async {
+            loop {
+                let told = self.0.keys_seen_to.notified();
+                if self.desk().brings_keys.is_none() {
+                    return;
+                }
+                told.await;
+            }
+        };
+        let _ = tokio::time::timeout(KEYS_WITHIN, seen_to).await;
     }
 }

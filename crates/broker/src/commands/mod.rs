@@ -130,14 +130,18 @@ struct Inner<R> {
     desk: Mutex<Desk>,
     /// Something waits, or ended.
     news: Notify,
+    /// Keys that were brought are believed, or will not be.
+    keys_seen_to: Notify,
 }
 
 /// What is to be done and what is being done.
 #[derive(Debug, Default)]
 struct Desk {
     waiting: VecDeque<CommandId>,
-    /// Cancels, which do not wait for what they are to cancel.
+    /// Cancels, which do not wait for what they are to cancel, and keys.
     urgent: VecDeque<CommandId>,
+    /// The command that brings keys by which what follows it may be signed.
+    brings_keys: Option<CommandId>,
     running: HashMap<CommandId, Arc<Cause>>,
     /// Where the traces go on of those that wait; kept in memory alone.
     origins: HashMap<CommandId, SpanContext>,
@@ -176,6 +180,7 @@ impl<R: Runner> DeviceCommands<R> {
             counts: Counts::default(),
             desk: Mutex::default(),
             news: Notify::new(),
+            keys_seen_to: Notify::new(),
         }));
         commands.adopt(left);
         Ok(commands)
@@ -209,6 +214,10 @@ impl<R: Runner> DeviceCommands<R> {
         desk.note_origin(id);
         match kind {
             CommandKind::Cancel => desk.urgent.push_back(id),
+            CommandKind::TrustKeys => {
+                desk.urgent.push_back(id);
+                desk.brings_keys = Some(id);
+            }
             _ => desk.waiting.push_back(id),
         }
         drop(desk);

@@ -157,7 +157,11 @@ impl<R: Runner> DeviceCommands<R> {
             }
             // Any other stays as it is noted, and the next start goes on with it.
         }
-        self.desk().running.remove(&id);
+        let mut desk = self.desk();
+        desk.running.remove(&id);
+        desk.brings_keys.take_if(|brings| *brings == id);
+        drop(desk);
+        self.0.keys_seen_to.notify_waiters();
         self.0.news.notify_one();
     }
 

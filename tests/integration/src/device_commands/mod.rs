@@ -5,6 +5,7 @@ mod field;
 mod forged;
 mod hostile;
 mod kinds;
+mod rotation;
 mod site;
 mod ten_minutes;
 mod traced;

@@ -162,6 +162,8 @@ async fn ten_bad_minutes_with_two_kills_cost_no_heartbeat_report_or_response() -
     let output = world.records()?.command_output(&row, 0, 10).await?;
     let said = output.iter().map(|piece| piece.chunk.as_str()).collect::<String>();
     assert!(said.contains("one") && said.contains("two") && said.contains("three"), "{said}");
+    // They outlived the kills, as programs do outside a service manager.
+    std::fs::write(field.home.join("go-hang"), "")?;
     println!("the broker was away for {} s; {books}", away.as_secs());
     Ok(())
 }
