@@ -164,8 +164,12 @@ impl Pull {
 
     /// Takes what the request under way has brought, without waiting.
     fn take_what_is_there(&mut self, into: &mut Vec<Delivery>) {
-        while self.outstanding > 0 {
-            // The runtime would say that nothing is there after 128 in a row; a request is bounded.
+        // What comes past the stream does not count for the request, and is bounded all the same.
+        for _ in 0..self.batch {
+            if self.outstanding == 0 {
+                return;
+            }
+            // The runtime would say that nothing is there after 128 in a row.
             let next = tokio::task::unconstrained(self.subscriber.next());
             let Some(Some(message)) = next.now_or_never() else { return };
             // An error ends the request; the next one meets it again, and these are not lost.
