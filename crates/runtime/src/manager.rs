@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
@@ -63,7 +63,7 @@ fn watchdog() -> Option<Interval> {
     let for_us = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
     let microseconds = number("WATCHDOG_USEC").filter(|given| for_us && *given >= 2)?;
     let mut alive = tokio::time::interval(Duration::from_micros(microseconds / 2));
-    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     Some(alive)
 }
 
@@ -74,6 +74,7 @@ impl Manager {
         Self::default()
     }
 
+    /// Tells nobody.
     #[expect(clippy::unused_self, reason = "as on Linux")]
     pub fn tell(&self, _state: &str) {}
 }
