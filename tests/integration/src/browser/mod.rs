@@ -15,7 +15,7 @@ use storage::{ApiRole, ApiToken, NewApiToken, ProgramRole, Scope};
 use uuid::Uuid;
 
 use crate::device_commands::program;
-use crate::world::{Device, Process, World, address, eventually, now_ms};
+use crate::world::{Device, Process, World, address, now_ms};
 use script::Script;
 
 /// What a device may be called, and must not do.
@@ -51,7 +51,7 @@ async fn a_person_sees_and_steers_a_device_in_a_browser() -> Result<()> {
         "story.mjs",
         &[
             ("BASE", &base(&web).await?),
-            ("LINK", &first_link(&web).await?),
+            ("LINK", &first_link(&world).await?),
             ("TOKEN", token.expose()),
             ("DEVICE", &device.to_string()),
             ("HOSTILE_DEVICE", &stranger.id.to_string()),
@@ -173,13 +173,12 @@ async fn base(web: &Process) -> Result<String> {
 }
 
 /// What the link for the first admin ends with.
-async fn first_link(web: &Process) -> Result<String> {
-    eventually("a link for the first admin", async || {
-        let log = web.log();
-        let link = log.lines().find_map(|line| line.split_once("/#link="));
-        Ok(link.map(|(_, link)| link.trim().to_owned()))
-    })
-    .await
+async fn first_link(world: &World) -> Result<String> {
+    let (code, said) = world.wegweiser(&["user", "link", "--url", "http://localhost"]).await?;
+    ensure!(code == 0, "{said}");
+    let link = said.lines().find_map(|line| line.split_once("#link="));
+    let (_, link) = link.with_context(|| format!("no link in {said}"))?;
+    Ok(link.trim().to_owned())
 }
 
 async fn token(world: &World, scope: Scope) -> Result<ApiToken> {
