@@ -1,7 +1,6 @@
 // The console: what to order, what was ordered, and one order with its output as it comes.
 
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import { isFinal, listOrders, ORDERS_PATH, type OrderPage, sendOrder } from "../../api/commands";
 import type { Problem } from "../../api/http";
 import { asProblem, type Resource, useResource } from "../../api/resource";
@@ -95,9 +94,6 @@ function NewOrder({
       isSending.value = false;
     }
   };
-  useEffect(() => {
-    if (name.value !== "") typed.value = {};
-  }, [name.value, typed]);
 
   return (
     <form class="panel" onSubmit={submit}>
@@ -109,6 +105,7 @@ function NewOrder({
             value={name.value}
             onChange={(event) => {
               name.value = event.currentTarget.value;
+              typed.value = {};
             }}
           >
             {KINDS.map((one) => (
