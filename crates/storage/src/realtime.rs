@@ -33,7 +33,8 @@ pub struct RealtimeWrite<'a> {
     pub received: UnixMillis,
 }
 
-/// A record with how much of the answers to its command is kept.
+/// A record with how much of the answers to its command is kept. It stands beside each, since the
+/// compiler takes no closure that carries it as a writer of rows of any lifetime.
 struct Bounded<'a> {
     write: &'a RealtimeWrite<'a>,
     most_bytes: u64,

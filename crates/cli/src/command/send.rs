@@ -27,8 +27,10 @@ const ORDERED_TOGETHER: usize = 500;
 const ARGUMENTS_SHOWN_CHARS: usize = 100;
 /// For how long a device that is away may still take a command.
 const EXPIRES: Duration = Duration::from_secs(3_600);
-/// The longest that there is: who misses new keys takes no command any more.
-const KEYS_EXPIRE: Duration = Duration::from_secs(7 * 86_400);
+/// The longest that any command waits.
+const LIFE_MAX: Duration = Duration::from_millis(COMMAND_LIFE_MAX_MS.unsigned_abs());
+/// Who misses new keys takes no command any more.
+const KEYS_EXPIRE: Duration = LIFE_MAX;
 
 #[derive(Debug, Args)]
 pub(super) struct Send {
@@ -103,9 +105,8 @@ pub(super) async fn run(command: &Send) -> anyhow::Result<ExitCode> {
 }
 
 fn life(text: &str) -> Result<Duration, String> {
-    let most_ms = u64::try_from(COMMAND_LIFE_MAX_MS).unwrap_or_default();
     let life = span(text)?;
-    if life > Duration::from_millis(most_ms) {
+    if life > LIFE_MAX {
         return Err(format!("{text} is longer than a command may wait; give up to 7d"));
     }
     Ok(life)

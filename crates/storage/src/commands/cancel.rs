@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use identity::CommandSigner;
 use protocol::command::Cancel;
+use protocol::limits::COMMAND_LIFE_MAX_MS;
 use protocol::{CommandId, DeviceId, Order, TenantId};
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
@@ -22,7 +23,7 @@ use crate::sql_error::unavailable;
 use crate::traces;
 
 /// How long the order to end a command waits for a device that is away: as long as any command.
-const LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
+const LIFE: Duration = Duration::from_millis(COMMAND_LIFE_MAX_MS.unsigned_abs());
 
 /// What became of a command that somebody wants back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use async_nats::HeaderMap;
 use futures::StreamExt as _;
 use identity::{DeviceRole, PublicKey, verify_command};
-use protocol::{Command, CommandId, SignedCommand};
+use protocol::{Command, CommandId, DeviceId, SignedCommand};
 use serde_json::{Value, json};
 use storage::{CommandRow, Registration};
 
-use crate::world::{Device, World, eventually};
+use crate::world::{Device, SOON, World, eventually, eventually_within};
 
 /// Longest wait for a command that is on its way.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(20);
@@ -36,7 +36,12 @@ pub(crate) async fn wegweiser(world: &World, code: i32, arguments: &[&str]) -> R
 
 /// Sends a command to one device, without waiting.
 pub(super) async fn send(world: &World, device: &Device, order: &[&str]) -> Result<CommandId> {
-    let id = device.id.to_string();
+    send_to(world, device.id, order).await
+}
+
+/// The same to the device of this id.
+pub(crate) async fn send_to(world: &World, device: DeviceId, order: &[&str]) -> Result<CommandId> {
+    let id = device.to_string();
     let said = wegweiser(world, 0, &[&["send"], order, &["--device", &id]].concat()).await?;
     said.trim().parse().context(said)
 }
@@ -48,7 +53,17 @@ pub(crate) async fn row(world: &World, command: CommandId) -> Result<CommandRow>
 
 /// Waits until a command is in a state.
 pub(crate) async fn until(world: &World, command: CommandId, state: &str) -> Result<CommandRow> {
-    eventually(&format!("{command} is {state}"), async || {
+    until_within(SOON, world, command, state).await
+}
+
+/// The same, for what takes longer.
+pub(crate) async fn until_within(
+    limit: Duration,
+    world: &World,
+    command: CommandId,
+    state: &str,
+) -> Result<CommandRow> {
+    eventually_within(limit, &format!("{command} is {state}"), async || {
         let row = row(world, command).await?;
         Ok((row.state.as_str() == state).then_some(row))
     })

@@ -4,12 +4,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use protocol::{CommandId, DeviceId};
 use storage::CommandRow;
 use uuid::Uuid;
 
-use crate::world::{Process, World, eventually_within};
+use crate::commands::desk::{send_to, until_within};
+use crate::world::{Process, World};
 
 /// Bound on what has to happen soon, generous since machines are busy.
 pub(super) const WITHIN: Duration = Duration::from_secs(90);
@@ -56,11 +57,7 @@ impl Field {
 
     /// Sends a command to it, without waiting.
     pub(super) async fn send(&self, world: &World, order: &[&str]) -> Result<CommandId> {
-        let device = self.device.to_string();
-        let order = [&["command", "send"], order, &["--device", &device]].concat();
-        let (code, said) = world.wegweiser(&order).await?;
-        ensure!(code == 0, "{said}");
-        said.trim().parse().context(said)
+        send_to(world, self.device, order).await
     }
 }
 
@@ -70,9 +67,5 @@ pub(super) async fn until_state(
     command: CommandId,
     state: &str,
 ) -> Result<CommandRow> {
-    eventually_within(WITHIN, &format!("{command} is {state}"), async || {
-        let row = world.records()?.command(command).await?.context("the command is there")?;
-        Ok((row.state.as_str() == state).then_some(row))
-    })
-    .await
+    until_within(WITHIN, world, command, state).await
 }

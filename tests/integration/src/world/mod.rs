@@ -25,7 +25,7 @@ use storage::{PostgresSettings, Records, RedisSettings, Rings};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-pub(crate) use eventually::{eventually, eventually_within};
+pub(crate) use eventually::{SOON, eventually, eventually_within};
 pub(crate) use page::{address, ask, get, look, scrape, send_json};
 pub(crate) use process::{Process, executable};
 pub(crate) use prometheus::{Prometheus, free_port};

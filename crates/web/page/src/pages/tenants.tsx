@@ -5,7 +5,7 @@ import { ask, get } from "../api/http";
 import { asProblem, useResource } from "../api/resource";
 import type { EnrolToken, Tenant } from "../api/types";
 import { Code, say } from "../parts/copy";
-import { Elsewhere } from "../parts/elsewhere";
+import { Because, Elsewhere } from "../parts/elsewhere";
 import { Empty, Loaded } from "../parts/notice";
 import { quoted, SameAs } from "../parts/same_as";
 import { State } from "../parts/state";
@@ -346,19 +346,7 @@ function Change({ tenant, verb, look, close }: ChangeProps) {
       look={look}
       close={close}
     >
-      {verb === "suspend" && (
-        <label>
-          <span>Why, for the audit log</span>
-          <input
-            value={because.value}
-            maxLength={200}
-            placeholder="contract ended"
-            onInput={(event) => {
-              because.value = event.currentTarget.value;
-            }}
-          />
-        </label>
-      )}
+      {verb === "suspend" && <Because why={because} such="contract ended" />}
     </Elsewhere>
   );
 }

@@ -3,7 +3,7 @@
 //
 // Promises: nothing is sent from here; what was done elsewhere is noticed while this is open.
 
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { Code, copy } from "./copy";
@@ -79,5 +79,22 @@ export function Elsewhere({ title, effect, command, done, look, close, children 
         </>
       )}
     </Dialog>
+  );
+}
+
+/** Why it is done; part of the command. */
+export function Because({ why, such }: { why: Signal<string>; such: string }) {
+  return (
+    <label>
+      <span>Why, for the audit log</span>
+      <input
+        value={why.value}
+        maxLength={200}
+        placeholder={such}
+        onInput={(event) => {
+          why.value = event.currentTarget.value;
+        }}
+      />
+    </label>
   );
 }

@@ -5,7 +5,7 @@ import { get } from "../../api/http";
 import { useResource } from "../../api/resource";
 import type { Credentials } from "../../api/types";
 import { Copyable } from "../../parts/copy";
-import { Elsewhere } from "../../parts/elsewhere";
+import { Because, Elsewhere } from "../../parts/elsewhere";
 import { Loaded } from "../../parts/notice";
 import { quoted, SameAs } from "../../parts/same_as";
 import { State } from "../../parts/state";
@@ -146,17 +146,7 @@ function Revoke({ device, told, look, close }: ChangeProps) {
       look={look}
       close={close}
     >
-      <label>
-        <span>Why, for the audit log</span>
-        <input
-          value={because.value}
-          maxLength={200}
-          placeholder="stolen"
-          onInput={(event) => {
-            because.value = event.currentTarget.value;
-          }}
-        />
-      </label>
+      <Because why={because} such="stolen" />
     </Elsewhere>
   );
 }
