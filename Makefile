@@ -119,8 +119,9 @@ docs-config: ## Write docs/configuration.md from what the programs say of their 
 
 .PHONY: page-pictures
 page-pictures: ## Take the pictures of docs/images anew, out of the tests that look at every page
-	cargo build --locked -p agent -p cli -p receiver -p web
-	WEGWEISER_PICTURES_DIR=$(CURDIR)/docs/images cargo test --locked -p integration browser::
+	cargo build --locked --workspace --bins
+	target/debug/devstack page
+	WEGWEISER_PICTURES_DIR=$(CURDIR)/docs/images cargo test --locked --workspace --test stories browser::
 
 .PHONY: bench
 bench: programs ## Measure the pipeline beside its floors and peers on this machine (BENCH_RUNS=5 BENCH_LEGS=pipeline,peers)

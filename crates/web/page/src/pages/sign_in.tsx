@@ -111,7 +111,7 @@ export function SignInPage() {
       <p class="small soft">
         {way.value === "token"
           ? "An operator makes tokens with: wegweiser api-token create"
-          : "The first administrator comes by the link that `wegweiser user link` prints."}
+          : "The first administrator comes by a link; print it with: wegweiser user link"}
       </p>
     </Card>
   );

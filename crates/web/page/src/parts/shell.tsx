@@ -35,7 +35,8 @@ const PLACES: Place[] = [
 
 export function Bar() {
   const first = path.value.split("/")[1] ?? "";
-  const links = useCurrentInView(first);
+  // The count of letters comes later, and makes the row wider.
+  const links = useCurrentInView(`${first} ${letterTotal.value}`);
   useEffect(watchLetters, []);
   return (
     <header class="bar">
